@@ -1,0 +1,122 @@
+"""What every provider of a kind looks like, local or vendor, and the results it returns.
+
+Audio at these seams is G.711 mu-law, 8,000 Hz, mono, one byte a sample: what the telephone carries and
+what crosses process borders cheaply. A provider that wants something else converts inside.
+
+All methods are cancellable at any await and leave nothing running. They raise only `ProviderError`s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+SAMPLE_RATE_HZ = 8_000
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was said. `text` is empty when nothing was understood (noise, silence)."""
+
+    text: str
+    language: str = "en"
+    language_probability: float = 1.0
+    avg_logprob: float | None = None
+    no_speech_probability: float | None = None
+    audio_ms: int = 0
+    decode: Literal["window", "full", "stream"] = "window"
+    """How it was decoded: right-sized window, the full 30 s window, or as it was heard."""
+
+
+class SttSession(Protocol):
+    """One utterance. `push` never blocks; `finish` may be called once; `close` at any time, also instead."""
+
+    def push(self, audio: bytes) -> None: ...
+    async def finish(self) -> Transcript: ...
+    async def close(self) -> None: ...
+
+
+class SpeechToText(Protocol):
+    def session(self, *, language: str = "en") -> SttSession: ...
+
+
+class TurnModel(Protocol):
+    async def score(self, audio: bytes) -> float:
+        """Probability (0 to 1) that the caller has finished; looks at the last 8 s at most."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A prompt. `continue_from` is the beginning of the reply that the caller has already heard."""
+
+    messages: tuple[Message, ...]
+    max_tokens: int = 80
+    temperature: float = 0.0
+    stop: tuple[str, ...] = ()
+    continue_from: str = ""
+    cache_key: str = ""
+    """Same value for all turns of a call: requests with it like the same replica and prefix cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatDelta:
+    """A piece of reply text; the last one has `finish_reason` set and, where known, token counts."""
+
+    text: str
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class LanguageModel(Protocol):
+    def generate(self, request: ChatRequest) -> AsyncIterator[ChatDelta]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechRequest:
+    """Text ready to be spoken (already normalised). `cache`: a fixed phrase, worth keeping."""
+
+    text: str
+    voice: str = ""
+    language: str = "en"
+    speed: float = 1.0
+    cache: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Spoken text: mu-law 8 kHz, trimmed of leading silence."""
+
+    audio: bytes
+    voice: str
+    cached: bool = False
+
+
+class TextToSpeech(Protocol):
+    async def synthesise(self, request: SpeechRequest) -> Speech: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of a company's knowledge that may answer. `score`: cosine similarity, -1 to 1."""
+
+    text: str
+    score: float
+    source: str = ""
+    page: int | None = None
+    document_id: str = ""
+
+
+class Embedder(Protocol):
+    @property
+    def dimension(self) -> int: ...
+    async def embed(self, texts: Sequence[str], *, role: Literal["query", "document"]) -> list[list[float]]: ...
