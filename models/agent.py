@@ -24,6 +24,8 @@ class Phrases(BaseModel):
     still_there: str = "Are you still there?"
     apology: str = "I am sorry, something went wrong on our side. Please call again later."
     not_heard: str = "Sorry, I did not catch that. Could you say it again?"
+    can_hear: str = "Yes, I can hear you. How can I help?"
+    go_ahead: str = "Yes, how can I help you?"
     welcome: str = "You are welcome. Is there anything else?"
     time_limit: str = "I am sorry, this call has reached its time limit. Goodbye."
     closing: str = "Thank you for calling. Goodbye."

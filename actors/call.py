@@ -1,0 +1,91 @@
+"""One call, one actor. Recycled: one call at a time, many in its life."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from typing import Any
+
+import ray
+
+from actors import NAMESPACE, RECORDER, SWITCHBOARD
+from actors.recorder import RemoteJournal
+from actors.services import handles, local_services
+from engine.call.conductor import Conductor
+from engine.call.spec import Attach, Attached, NotThisCall
+from engine.dialog.commands import EdgeCommand
+from engine.dialog.events import EdgeEvent
+from engine.link import Batch
+
+log = logging.getLogger("parley.call")
+
+
+class CallActor:
+    """Ray glue around a `Conductor`. The edge attaches, tells what it hears and polls for commands."""
+
+    def __init__(self) -> None:
+        self._name = ray.get_runtime_context().get_actor_name() or ""
+        self._handles = handles()
+        recorder = ray.get_actor(RECORDER, NAMESPACE)
+        self._services = local_services(self._handles, RemoteJournal(recorder))
+        self._switchboard = ray.get_actor(SWITCHBOARD, NAMESPACE)
+        self._conductor: Conductor | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._calls = 0
+
+    async def warm(self) -> str:
+        """Open the way to every deployment, so that the first turn does not pay for it."""
+        await asyncio.gather(*(handle.info.remote() for handle in self._handles.values()))
+        return self._name
+
+    async def attach(self, attach: Attach) -> Attached:
+        """Begin a call, take one over, or go on with one whose edge was replaced."""
+        current = self._conductor
+        if current is not None and current.spec.call_id == attach.spec.call_id and not current.finished.is_set():
+            current.reattach(attach)
+            return Attached(attach.epoch, current.position)
+        if current is not None:
+            raise NotThisCall(f"{self._name} is busy with another call")
+        self._calls += 1
+        conductor = Conductor(attach, self._services)
+        self._conductor = conductor
+        try:
+            await conductor.start()
+        except BaseException:
+            self._conductor = None
+            await conductor.stop()
+            raise
+        self._keeper = asyncio.create_task(self._keep(conductor), name=f"keep {attach.spec.call_id}")
+        return Attached(attach.epoch, conductor.position)
+
+    async def hear(self, call_id: str, epoch: int, batch: Batch[EdgeEvent]) -> int:
+        return self._of(call_id, epoch).hear(batch)
+
+    async def commands(self, call_id: str, epoch: int, received: int, settled: int) -> Batch[EdgeCommand]:
+        return await self._of(call_id, epoch).commands(received, settled)
+
+    async def hang_up(self, call_id: str, reason: str) -> None:
+        """The call is over on the carrier's side, whoever knows it."""
+        if self._conductor is not None and self._conductor.spec.call_id == call_id:
+            self._conductor.hang_up(reason)
+
+    async def stats(self) -> dict[str, Any]:
+        """What the switchboard wants to know before it lends this actor again."""
+        call = self._conductor.spec.call_id if self._conductor is not None else None
+        return {"name": self._name, "pid": os.getpid(), "calls": self._calls, "call_id": call}
+
+    def _of(self, call_id: str, epoch: int) -> Conductor:
+        conductor = self._conductor
+        if conductor is None or conductor.spec.call_id != call_id or conductor.epoch != epoch:
+            raise NotThisCall(f"{self._name} does not hold attachment {epoch} of call {call_id}")
+        return conductor
+
+    async def _keep(self, conductor: Conductor) -> None:
+        """Clean up after the call, then tell the switchboard that this actor is free."""
+        await conductor.finished.wait()
+        await conductor.drained()
+        await conductor.stop()
+        self._conductor = None
+        log.info("call %s ended", conductor.spec.call_id)
+        await self._switchboard.finished.remote(conductor.spec.call_id, self._name)

@@ -1,0 +1,295 @@
+"""The switchboard: the one place where a call is admitted and an actor lent. One a cluster.
+
+A lease lives by the heartbeats of the edge that holds the socket. Everything in here can be rebuilt: a
+restarted switchboard learns the leases from the edges' next heartbeats and the actors from Ray.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from actors import NAMESPACE, SWITCHBOARD
+from actors.call import CallActor
+from engine.config import settings
+from engine.errors import NoCapacity, TokenRefused
+
+log = logging.getLogger("parley.switchboard")
+
+LEASE_S = 5.0
+"""A lease that no edge confirmed for so long is taken back."""
+WARM_S = 30.0
+LEARNING_S = 1.5
+"""After a restart: until every edge's heartbeat was heard nobody is admitted."""
+MAX_CALLS_PER_ACTOR = 200
+"""Then an actor is retired: whatever leaks in a library stays bounded."""
+PREFIX = "call-"
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What an edge asks for. `token_id` counts once until `token_expires` (Unix time, s)."""
+
+    call_id: str
+    company_id: str
+    company_limit: int
+    token_id: str
+    token_expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A call's place and its actor. `epoch` counts the attachments."""
+
+    call_id: str
+    company_id: str
+    actor: str
+    epoch: int
+
+
+@dataclass(slots=True)
+class _Held:
+    lease: Lease
+    seen: float = field(default_factory=time.monotonic)
+
+
+class Switchboard:
+    """Async actor: a method runs alone between its awaits, so checks and grants in one piece are atomic."""
+
+    def __init__(self) -> None:
+        self._max_calls = settings().max_calls
+        self._warm = settings().warm_calls
+        self._leases: dict[str, _Held] = {}
+        self._idle: deque[str] = deque()
+        self._tokens: dict[str, float] = {}
+        self._uses: dict[str, int] = {}
+        self._free = asyncio.Event()
+        self._wanted = asyncio.Event()
+        self._draining = False
+        self._learning_until = 0.0
+        self._tasks = [asyncio.create_task(self._refill()), asyncio.create_task(self._reap())]
+        self._adopt_actors()
+
+    # Admission
+
+    async def capacity(self, company_id: str, company_limit: int | None = None) -> str | None:
+        """Why a call of this company would be refused now; None when it would be admitted."""
+        if self._draining:
+            return "the server is shutting down"
+        if len(self._leases) >= self._max_calls:
+            return f"all {self._max_calls} lines are busy"
+        mine = sum(held.lease.company_id == company_id for held in self._leases.values())
+        if company_limit is not None and mine >= company_limit:
+            return f"the company has {mine} calls, as many as it may have"
+        return None
+
+    async def live(self, call_id: str) -> bool:
+        return call_id in self._leases
+
+    async def admit(self, asked: Admission) -> Lease:
+        """Grant a lease; a call that is live gets its own again, with the next epoch.
+
+        Raises TokenRefused for a token that was used before, NoCapacity when there is no place.
+        """
+        self._spend_token(asked)
+        held = self._leases.get(asked.call_id)
+        if held is not None:
+            if held.lease.company_id != asked.company_id:
+                raise TokenRefused("the call belongs to another company")
+            return self._renew(held)
+        if (learning := self._learning_until - time.monotonic()) > 0:
+            await asyncio.sleep(learning)
+        reason = await self.capacity(asked.company_id, asked.company_limit)
+        if reason is not None:
+            raise NoCapacity(reason)
+        # The place is taken before the wait for an actor: two calls cannot get the same one.
+        held = _Held(Lease(asked.call_id, asked.company_id, "", 0))
+        self._leases[asked.call_id] = held
+        try:
+            held.lease = replace(held.lease, actor=await self._take_actor())
+        except BaseException:
+            self._leases.pop(asked.call_id, None)
+            raise
+        held.seen = time.monotonic()
+        return held.lease
+
+    def _spend_token(self, asked: Admission) -> None:
+        now = time.time()
+        self._tokens = {token: until for token, until in self._tokens.items() if until > now}
+        if asked.token_id in self._tokens:
+            raise TokenRefused("the token was used before")
+        self._tokens[asked.token_id] = asked.token_expires
+
+    def _renew(self, held: _Held) -> Lease:
+        held.lease = replace(held.lease, epoch=held.lease.epoch + 1)
+        held.seen = time.monotonic()
+        return held.lease
+
+    async def replace(self, call_id: str, dead: str) -> Lease:
+        """Another actor for a call whose own died or hangs; raises NoCapacity when the call is over."""
+        held = self._leases.get(call_id)
+        if held is None:
+            raise NoCapacity("the call is over")
+        if held.lease.actor == dead:
+            log.warning("call %s: actor %s is replaced", call_id, dead)
+            self._retire(dead)
+            held.lease = replace(held.lease, actor=await self._take_actor())
+        return self._renew(held)
+
+    async def heartbeat(self, leases: Sequence[Lease]) -> None:
+        """An edge confirms the calls whose sockets it holds; unknown ones are learnt."""
+        now = time.monotonic()
+        for lease in leases:
+            held = self._leases.get(lease.call_id)
+            if held is None:
+                log.info("call %s: lease learnt from its edge", lease.call_id)
+                self._leases[lease.call_id] = _Held(lease, now)
+                with contextlib.suppress(ValueError):
+                    self._idle.remove(lease.actor)
+            elif held.lease.epoch <= lease.epoch:
+                held.seen = now
+
+    async def finished(self, call_id: str, actor: str) -> None:
+        """The call is over and its actor is free."""
+        held = self._leases.get(call_id)
+        if held is not None and held.lease.actor in (actor, ""):
+            del self._leases[call_id]
+        self._uses[actor] = self._uses.get(actor, 0) + 1
+        if self._uses[actor] >= MAX_CALLS_PER_ACTOR:
+            self._retire(actor)
+        elif actor not in self._idle:
+            self._idle.append(actor)
+        self._free.set()
+        self._wanted.set()
+
+    # Shutting down
+
+    async def drain(self) -> int:
+        """Admit no more; returns how many calls are live."""
+        self._draining = True
+        return len(self._leases)
+
+    async def hang_up_all(self, reason: str) -> None:
+        """End every live call politely enough to be journaled."""
+        for held in list(self._leases.values()):
+            actor = _actor(held.lease.actor)
+            if actor is not None:
+                actor.hang_up.remote(held.lease.call_id, reason)
+
+    async def stats(self) -> dict[str, Any]:
+        return {
+            "pid": os.getpid(),
+            "calls": [held.lease.call_id for held in self._leases.values()],
+            "idle": list(self._idle),
+            "draining": self._draining,
+        }
+
+    # The pool of actors
+
+    async def _take_actor(self) -> str:
+        """An idle actor that is alive; waits for one to be started when there is none."""
+        deadline = time.monotonic() + WARM_S
+        while True:
+            while self._idle:
+                name = self._idle.popleft()
+                self._wanted.set()
+                if _actor(name) is not None:
+                    return name
+            self._free.clear()
+            self._wanted.set()
+            try:
+                await asyncio.wait_for(self._free.wait(), max(0.0, deadline - time.monotonic()))
+            except TimeoutError:
+                raise NoCapacity("no call actor could be started") from None
+
+    async def _refill(self) -> None:
+        """Keep a few actors warm. One at a time: a cold start costs two CPU-seconds."""
+        while True:
+            waiting = sum(not held.lease.actor for held in self._leases.values())
+            room = self._max_calls + 1 - len(self._leases) - len(self._idle)
+            if len(self._idle) >= self._warm + waiting or room <= 0:
+                self._wanted.clear()
+                await self._wanted.wait()
+                continue
+            try:
+                self._idle.append(await asyncio.wait_for(self._start_actor(), WARM_S))
+                self._free.set()
+            except (RayError, TimeoutError) as error:
+                log.warning("a call actor could not be started: %s", str(error).splitlines()[-1:])
+                await asyncio.sleep(1.0)
+
+    async def _start_actor(self) -> str:
+        name = f"{PREFIX}{os.getpid()}-{time.monotonic_ns()}"
+        options = {"name": name, "namespace": NAMESPACE, "lifetime": "detached", "num_cpus": 0}
+        actor: Any = ray.remote(CallActor).options(**options, max_restarts=0, max_concurrency=1000).remote()
+        warmed: str = await actor.warm.remote()
+        return warmed
+
+    async def _reap(self) -> None:
+        """Take back leases that no edge confirms; their actors end the call by themselves first."""
+        while True:
+            await asyncio.sleep(1.0)
+            now = time.monotonic()
+            patience = LEASE_S + settings().reconnect_grace_s
+            for call_id, held in list(self._leases.items()):
+                if now - held.seen > patience and held.lease.actor:
+                    log.warning("call %s: no edge holds it any more", call_id)
+                    del self._leases[call_id]
+                    self._retire(held.lease.actor)
+                    self._wanted.set()
+
+    def _retire(self, name: str) -> None:
+        self._uses.pop(name, None)
+        with contextlib.suppress(ValueError):
+            self._idle.remove(name)
+        actor = _actor(name)
+        if actor is not None:
+            ray.kill(actor)
+
+    def _adopt_actors(self) -> None:
+        """After a restart: actors without a call go back to the pool, the others wait for their edges."""
+        for entry in ray.util.list_named_actors(all_namespaces=True):
+            if entry["namespace"] == NAMESPACE and entry["name"].startswith(PREFIX):
+                self._learning_until = time.monotonic() + LEARNING_S
+                self._tasks.append(asyncio.create_task(self._adopt(entry["name"])))
+
+    async def _adopt(self, name: str) -> None:
+        actor = _actor(name)
+        if actor is None:
+            return
+        try:
+            stats = await asyncio.wait_for(actor.stats.remote(), 5.0)
+        except (RayError, TimeoutError):
+            self._retire(name)
+            return
+        if stats["call_id"] is None and name not in self._idle:
+            self._idle.append(name)
+            self._free.set()
+
+
+def _actor(name: str) -> Any:
+    """The actor of that name, None when it is dead or was never there."""
+    try:
+        return ray.get_actor(name, NAMESPACE) if name else None
+    except ValueError:
+        return None
+
+
+def switchboard() -> Any:
+    """The cluster's switchboard, started when there is none."""
+    options = {"name": SWITCHBOARD, "namespace": NAMESPACE, "lifetime": "detached", "get_if_exists": True}
+    return (
+        ray.remote(Switchboard)
+        .options(**options, num_cpus=0, max_restarts=-1, max_task_retries=0, max_concurrency=1000)
+        .remote()
+    )

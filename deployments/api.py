@@ -1,0 +1,90 @@
+"""The `api` Serve application (route prefix /): the HTTP API, with the Switchboard as its source of truth.
+
+`serve_config.yaml` names `deployments.api:build`. A replica holds no state and no model, and needs no CPU
+of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+from fastapi import FastAPI
+from ray import serve
+from ray.actor import ActorHandle
+from ray.exceptions import RayActorError, RayError
+from ray.serve import Application
+
+from engine.api.app import create_app
+from engine.api.backend import DEMO_AGENT, DEMO_COMPANY
+from engine.errors import ConfigurationError, ProviderUnavailable
+
+logger = logging.getLogger(__name__)
+SWITCHBOARD = "switchboard"
+NAMESPACE = "parley"
+
+
+class ClusterBackend:
+    """`engine.api.backend.ApiBackend` over the Switchboard actor. Its deadlines are the API's."""
+
+    def __init__(self) -> None:
+        self._switchboard: ActorHandle[Any] | None = None
+
+    async def capacity(self, company_id: str) -> str | None:
+        reason: str | None = await self._ask("capacity", company_id)
+        return reason
+
+    async def live(self, call_id: str) -> bool:
+        return bool(await self._ask("live", call_id))
+
+    async def agent_for_number(self, number: str) -> tuple[str, str] | None:
+        """The demo agent, whatever the number: this installation has no other yet."""
+        return DEMO_COMPANY, DEMO_AGENT
+
+    async def ready(self) -> Mapping[str, str | None]:
+        try:
+            await self._ask("capacity", DEMO_COMPANY)
+        except ProviderUnavailable as error:
+            return {SWITCHBOARD: str(error)}
+        return {SWITCHBOARD: None}
+
+    async def _ask(self, method: str, argument: str) -> Any:
+        """What the Switchboard answers; a handle to a dead one is looked up again the next time.
+
+        Raises ProviderUnavailable.
+        """
+        try:
+            if self._switchboard is None:
+                # get_actor asks the cluster's control store and blocks while it does.
+                self._switchboard = await asyncio.to_thread(ray.get_actor, SWITCHBOARD, NAMESPACE)
+            return await getattr(self._switchboard, method).remote(argument)
+        except (RayError, ValueError) as error:
+            if isinstance(error, (RayActorError, ValueError)):
+                self._switchboard = None
+            raise ProviderUnavailable(
+                "the switchboard cannot be reached: calls are not taken until it is back",
+                provider=SWITCHBOARD,
+            ) from error
+
+
+def _app() -> FastAPI:
+    """Made in the replica, so that settings are read where they are used."""
+    return create_app(ClusterBackend())
+
+
+@serve.ingress(_app)
+class Api:
+    """One API replica."""
+
+
+deployment = serve.deployment(name="Api", max_ongoing_requests=100, ray_actor_options={"num_cpus": 0})(Api)
+
+
+def build(args: Mapping[str, Any]) -> Application:
+    """The application, as `serve_config.yaml` asks for it; it takes no arguments."""
+    if args:
+        raise ConfigurationError(f"the api application takes no arguments, and got {', '.join(sorted(args))}")
+    return deployment.bind()

@@ -1,0 +1,100 @@
+"""The knowledge application: embeddings, the vector index and what is asked of both, in one replica.
+
+With the embedded index there is one replica, as one process may hold its folder. With a Qdrant server
+(PARLEY_QDRANT_URL) there may be any number.
+"""
+
+# No `from __future__ import annotations`: Serve needs the class itself in `build`'s annotation.
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from ray import serve
+from ray.serve import Application
+
+from deployments.logs import set_up_logging
+from engine.config import settings
+from engine.errors import ConfigurationError
+from engine.providers.base import Passage
+
+WARM_UP = "What are your opening hours?"
+
+
+class KnowledgeArgs(BaseModel):
+    """What `serve_config.yaml` may say about this application."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = Field(default="minilm", description="name of the weights that embed")
+    device: str = Field(default="cpu", description="torch device, such as cpu or cuda")
+    num_replicas: int = Field(default=1, ge=1)
+    num_cpus: float = Field(default=0, ge=0)
+    num_gpus: float = Field(default=0, ge=0)
+    max_ongoing_requests: int = Field(default=64, ge=1)
+
+
+class KnowledgeReplica:
+    """Search, ingest and delete, each within one company. Raises the engine's errors.
+
+    When the constructor has returned, the model and the index have answered once.
+    """
+
+    # Serve awaits a constructor; mypy cannot know.
+    async def __init__(self, args: KnowledgeArgs) -> None:  # type: ignore[misc]
+        from engine.knowledge.index import Space, open_index
+        from engine.knowledge.retrieve import Retriever
+        from engine.providers.embeddings.sentence_transformer import SentenceTransformerEmbedder
+        from engine.weights import folder
+
+        set_up_logging()
+        self._embedder = SentenceTransformerEmbedder(folder(args.model), device=args.device)
+        self._space = Space(args.model, self._embedder.dimension)
+        self._index = await open_index(self._space)
+        self._retriever = Retriever(self._embedder, self._index)
+        await self._retriever.search("warm-up", WARM_UP, 1)
+
+    async def search(
+        self, company_id: str, query: str, limit: int = 2, language: str = "en"
+    ) -> list[Passage]:
+        return await self._retriever.search(company_id, query, limit, language=language)
+
+    async def ingest(self, company_id: str, document_id: str, source: str, text: str) -> int:
+        """Makes `text` the document's content; returns its number of passages."""
+        return await self._retriever.ingest(company_id, document_id, source, text)
+
+    async def delete_document(self, company_id: str, document_id: str) -> None:
+        await self._retriever.delete(company_id, document_id)
+
+    async def count(self, company_id: str) -> int:
+        """How many passages the company has."""
+        return await self._index.count(company_id)
+
+    async def info(self) -> dict[str, Any]:
+        """Model, dimension and kind of index, for the status page."""
+        kind = "embedded" if settings().qdrant_url is None else "server"
+        return {"model": self._space.model, "dimension": self._space.dimension, "index": kind}
+
+    async def check_health(self) -> None:
+        await self._index.check()
+
+
+deployment = serve.deployment(
+    name="Knowledge",
+    health_check_period_s=2,
+    health_check_timeout_s=10,
+    graceful_shutdown_timeout_s=10,
+)(KnowledgeReplica)
+
+
+def build(args: KnowledgeArgs) -> Application:
+    """The application. Raises ConfigurationError when the embedded index should have several replicas."""
+    if args.num_replicas > 1 and settings().qdrant_url is None:
+        raise ConfigurationError(
+            f"knowledge: num_replicas is {args.num_replicas}, but the embedded index allows 1: "
+            "set it to 1, or PARLEY_QDRANT_URL to a Qdrant server"
+        )
+    return deployment.options(
+        num_replicas=args.num_replicas,
+        max_ongoing_requests=args.max_ongoing_requests,
+        ray_actor_options={"num_cpus": args.num_cpus, "num_gpus": args.num_gpus},
+    ).bind(args)

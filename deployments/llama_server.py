@@ -1,0 +1,113 @@
+"""llama.cpp's OpenAI-compatible server as a child process, on loopback only.
+
+    python -m deployments.llama_server --model FILE [--port 0] [--slots 8] [--n-ctx 2048] [--threads 2]
+                                       [--chat-template-file FILE] [--cache-mib 0] [--alias NAME]
+
+Prints one JSON line on stdout once it serves: `{"base_url": ".../v1", "api_key": ..., "pid": ...}`, or
+`{"error": ...}` and exits with 1. The key is made anew at each start and known only to who reads that
+pipe, so that another user of the machine cannot spend the model. Logs go to stderr.
+
+It lives no longer than its parent: it ends when its stdin closes, and on Linux the kernel kills it when
+the thread that started it dies.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import secrets
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+PR_SET_PDEATHSIG = 1
+LOOPBACK = "127.0.0.1"
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m deployments.llama_server")
+    parser.add_argument("--model", type=Path, required=True, help="a GGUF file")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument(
+        "--slots", type=int, default=8, help="generations at once; one a call keeps its prefix"
+    )
+    parser.add_argument("--n-ctx", type=int, default=2048, help="tokens of context in each slot")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--chat-template-file", type=Path, help="Jinja; default: the model's own")
+    parser.add_argument("--cache-mib", type=int, default=0, help="RAM for prompts that lost their slot")
+    parser.add_argument("--alias", default="", help="the model's name in the API")
+    parser.add_argument("--verbosity", type=int, default=2, help="llama.cpp's: 1 errors, 2 warnings, 3 info")
+    return parser.parse_args(argv)
+
+
+def die_with_parent() -> None:
+    """Ask Linux to kill this process when its parent goes; elsewhere the closing of stdin must do."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def private_stdout() -> int:
+    """A descriptor for the ready line; everything that C++ prints to stdout goes to stderr from here on."""
+    descriptor = os.dup(1)
+    os.dup2(2, 1)
+    return descriptor
+
+
+def server_params(arguments: argparse.Namespace, api_key: str) -> Any:
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = str(arguments.model)
+    params.model_alias = {arguments.alias} if arguments.alias else set()
+    params.hostnames = [LOOPBACK]
+    params.port = arguments.port
+    params.api_keys = [api_key]
+    params.ui = False
+    params.verbosity = arguments.verbosity
+    params.n_parallel = arguments.slots
+    params.n_ctx = arguments.n_ctx * arguments.slots
+    # The context is what the operator asked for: llama.cpp must not shrink it to what it thinks will fit.
+    params.fit_params = False
+    params.cpuparams.n_threads = arguments.threads
+    params.cpuparams_batch.n_threads = arguments.threads
+    # Its default, 8 GiB of RAM for evicted prompts, would look like a leak on a small machine.
+    params.cache_ram_mib = arguments.cache_mib
+    params.cache_idle_slots = arguments.cache_mib > 0
+    params.use_jinja = True
+    if arguments.chat_template_file is not None:
+        params.chat_template = arguments.chat_template_file.read_text()
+    return params
+
+
+def wait_for_stdin_to_close() -> None:
+    while os.read(0, 4096):
+        pass
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+    die_with_parent()
+    ready = private_stdout()
+    api_key = secrets.token_hex(16)
+    try:
+        import xllamacpp
+
+        if not arguments.model.is_file():
+            raise FileNotFoundError(f"no model file at {arguments.model}")
+        server = xllamacpp.Server(server_params(arguments, api_key))
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        os.write(ready, json.dumps({"error": f"llama.cpp did not start: {error}"}).encode() + b"\n")
+        return 1
+    line = {"base_url": f"{server.listening_address}/v1", "api_key": api_key, "pid": os.getpid()}
+    os.write(ready, json.dumps(line).encode() + b"\n")
+    os.close(ready)
+    wait_for_stdin_to_close()
+    del server
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,216 @@
+"""The media edge: a Serve ingress where carriers' WebSockets end. One connection is one call."""
+
+# No `from __future__ import annotations`: Serve looks at the class in `build`'s annotation.
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+import ray
+from fastapi import FastAPI, WebSocket, WebSocketDisconnect
+from pydantic import BaseModel, Field
+from ray import serve
+from ray.exceptions import RayError
+
+from actors import NAMESPACE, SWITCHBOARD
+from actors.switchboard import Admission, Lease
+from deployments.logs import set_up_logging
+from engine import weights
+from engine.audio.vad import SileroVad
+from engine.call.edge import EdgeCall, Line
+from engine.call.spec import ActorLost, Attach, Attached, CallSpec
+from engine.config import settings
+from engine.dialog.commands import EdgeCommand
+from engine.dialog.events import EdgeEvent
+from engine.errors import ParleyError, Refused, TokenRefused
+from engine.link import Batch
+from engine.store.sqlite import SqliteStore
+from engine.telephony import tokens
+
+log = logging.getLogger("parley.edge")
+app = FastAPI(openapi_url=None)
+T = TypeVar("T")
+
+ADMIT_S = 5.0
+HEARTBEAT_S = 1.0
+STORE_S = 2.0
+
+
+class MediaArgs(BaseModel):
+    """Arguments of the application; replicas and resources are in the `deployments` section."""
+
+    longest_call_s: float = Field(default=1800.0, description="how long a stopping replica keeps its calls")
+
+
+class WebSocketPeer:
+    """Starlette's WebSocket as the edge's `Socket`."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket = websocket
+
+    async def messages(self) -> AsyncIterator[str | bytes]:
+        while True:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text = message.get("text")
+            yield text if text is not None else message["bytes"]
+
+    async def send(self, text: str) -> None:
+        try:
+            await self._websocket.send_text(text)
+        except (WebSocketDisconnect, RuntimeError):
+            log.debug("the peer is gone; the reader will see it")
+
+    async def close(self, code: int, reason: str) -> None:
+        try:
+            await self._websocket.close(code, reason)
+        except (WebSocketDisconnect, RuntimeError):
+            log.debug("the peer had closed already")
+
+
+class ActorPort:
+    """A call actor as the edge's `Port`."""
+
+    def __init__(self, call_id: str, name: str) -> None:
+        self.name = name
+        self._call_id = call_id
+        self._actor: Any = None
+        try:
+            self._actor = ray.get_actor(name, NAMESPACE)
+        except ValueError:
+            log.warning("call %s: actor %s is gone", call_id, name)
+
+    async def attach(self, attach: Attach) -> Attached:
+        return await self._ask(lambda actor: actor.attach.remote(attach))
+
+    async def hear(self, epoch: int, batch: Batch[EdgeEvent]) -> int:
+        return await self._ask(lambda actor: actor.hear.remote(self._call_id, epoch, batch))
+
+    async def commands(self, epoch: int, received: int, settled: int) -> Batch[EdgeCommand]:
+        return await self._ask(lambda actor: actor.commands.remote(self._call_id, epoch, received, settled))
+
+    async def hang_up(self, reason: str) -> None:
+        await self._ask(lambda actor: actor.hang_up.remote(self._call_id, reason))
+
+    async def _ask(self, call: Callable[[Any], Awaitable[T]]) -> T:
+        if self._actor is None:
+            raise ActorLost(f"actor {self.name} is gone")
+        try:
+            return await call(self._actor)
+        except ParleyError:
+            raise
+        except RayError as error:
+            raise ActorLost(f"{type(error).__name__} from actor {self.name}") from error
+
+
+@serve.deployment(max_ongoing_requests=200, ray_actor_options={"num_cpus": 0})
+@serve.ingress(app)
+class MediaEdge:
+    """Admits sockets, serves them with `EdgeCall`, keeps their leases alive."""
+
+    def __init__(self, args: MediaArgs) -> None:
+        set_up_logging()
+        keep_sockets_while_draining()
+        self._vad = SileroVad(weights.folder("silero-vad"))
+        self._store = SqliteStore(settings().data_dir / "parley.db")
+        self._leases: dict[str, Lease] = {}
+        self._heart: asyncio.Task[None] | None = None
+
+    def _switchboard(self) -> Any:
+        return ray.get_actor(SWITCHBOARD, NAMESPACE)
+
+    @app.websocket("/{token:path}")
+    async def media(self, websocket: WebSocket, token: str) -> None:
+        """One call. A refusal closes before the handshake is accepted: the peer sees HTTP 403."""
+        try:
+            claims = tokens.verify(token, settings().signing_secret())
+            spec = await asyncio.wait_for(self._spec(claims), STORE_S)
+            lease = await asyncio.wait_for(self._admit(spec, claims), ADMIT_S)
+        except (Refused, TimeoutError, RayError) as error:
+            log.warning("media socket refused: %s", str(error).splitlines()[0] if str(error) else "no answer")
+            await websocket.close(1008)
+            return
+        await websocket.accept()
+        peer = WebSocketPeer(websocket)
+        reason = await self._serve(spec, lease, peer)
+        log.info("call %s left this edge: %s", spec.call_id, reason)
+        await peer.close(1000, reason)
+
+    async def _serve(self, spec: CallSpec, lease: Lease, peer: WebSocketPeer) -> str:
+        self._leases[spec.call_id] = lease
+        if self._heart is None:
+            self._heart = asyncio.create_task(self._beat(), name="lease heartbeat")
+        state = self._vad.new_state()
+        line = Line(ActorPort(spec.call_id, lease.actor), lease.epoch)
+        call = EdgeCall(spec, peer, lambda chunk: self._vad.probability(state, chunk), line, self._replace(spec))
+        try:
+            return await call.run()
+        finally:
+            self._leases.pop(spec.call_id, None)
+
+    async def _spec(self, claims: tokens.MediaClaims) -> CallSpec:
+        company = await self._store.company(claims.company_id)
+        agent = await self._store.agent(claims.company_id, claims.agent_id)
+        if company is None or agent is None or company.status != "active":
+            raise TokenRefused(f"no active company {claims.company_id} with an agent {claims.agent_id}")
+        return CallSpec(
+            call_id=claims.call_id,
+            company_id=claims.company_id,
+            agent=agent,
+            company_limit=company.max_calls,
+            events=claims.events,
+            caller=claims.caller,
+            called=claims.called,
+            max_call_s=agent.max_call_s or settings().max_call_s,
+            grace_s=settings().reconnect_grace_s,
+        )
+
+    async def _admit(self, spec: CallSpec, claims: tokens.MediaClaims) -> Lease:
+        asked = Admission(
+            spec.call_id, spec.company_id, spec.company_limit, claims.token_id, claims.expires_at
+        )
+        lease: Lease = await self._switchboard().admit.remote(asked)
+        return lease
+
+    def _replace(self, spec: CallSpec) -> Callable[[Line], Awaitable[Line]]:
+        async def replace(lost: Line) -> Line:
+            assert isinstance(lost.port, ActorPort)
+            lease: Lease = await self._switchboard().replace.remote(spec.call_id, lost.port.name)
+            self._leases[spec.call_id] = lease
+            return Line(ActorPort(spec.call_id, lease.actor), lease.epoch)
+
+        return replace
+
+    async def _beat(self) -> None:
+        """Tell the switchboard every second which calls live here; it may have been restarted."""
+        while True:
+            if self._leases:
+                try:
+                    beat = self._switchboard().heartbeat.remote(list(self._leases.values()))
+                    await asyncio.wait_for(beat, HEARTBEAT_S)
+                except (RayError, ValueError, TimeoutError) as error:
+                    log.warning("the switchboard does not answer: %s", type(error).__name__)
+            await asyncio.sleep(HEARTBEAT_S)
+
+
+def keep_sockets_while_draining() -> None:
+    """A stopping replica keeps its calls until `graceful_shutdown_timeout_s`, not uvicorn's 30 s.
+
+    Serve asks uvicorn to shut down when a replica drains, and uvicorn closes every WebSocket with 1012.
+    The deployment's own time limit, the longest call, is the one that counts.
+    """
+    from uvicorn.protocols.websockets import websockets_sansio_impl
+
+    protocol: Any = websockets_sansio_impl.WebSocketsSansIOProtocol
+    protocol.shutdown = lambda self: None
+
+
+def build(args: MediaArgs) -> serve.Application:
+    """The application for `serve_config.yaml`."""
+    deployment: Any = MediaEdge
+    application: serve.Application = deployment.options(
+        graceful_shutdown_timeout_s=args.longest_call_s
+    ).bind(args)
+    return application

@@ -1,0 +1,79 @@
+"""The `turn` Serve application: has the caller finished? `serve_config.yaml` names `deployments.turn:build`.
+
+Callers ask its deployment by handle: `score(audio)` with mu-law 8 kHz, the last 8 s at most.
+"""
+
+# No `from __future__ import annotations`: Serve needs the class itself in `build`'s annotation.
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from ray import serve
+from ray.serve import Application
+
+from engine.providers.stt.batching import BatchLimits, BatchQueue
+from engine.weights import folder
+
+
+class TurnArgs(BaseModel):
+    """Arguments of the `turn` application."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    weights: str = "smart-turn-v3.2"
+    threads: int = Field(default=1, ge=1, description="threads for one score")
+    workers: int = Field(default=1, ge=1, description="scores at once in a replica")
+    max_waiting: int = Field(default=32, ge=1, description="requests that may wait for a worker")
+
+
+class TurnReplica:
+    """One turn model for many calls. Light to import: the model is loaded in the replica alone."""
+
+    def __init__(self, args: TurnArgs) -> None:
+        """Loads the model and warms it up. Raises WeightsError or ConfigurationError."""
+        from engine.providers.turn.smart_turn import SmartTurn
+
+        self._args = args
+        self._model = SmartTurn(folder(args.weights), threads=args.threads)
+        self._model.score(b"")
+        limits = BatchLimits(workers=args.workers, waiting=args.max_waiting, hung_after_s=10)
+        self._queue: BatchQueue[bytes, float] = BatchQueue("smart-turn", self._score, limits)
+
+    async def score(self, audio: bytes) -> float:
+        """Probability (0 to 1) that the caller has finished. Cancelled before its turn, it is not computed.
+
+        Raises ProviderUnavailable (overloaded, or the runtime failed).
+        """
+        return await self._queue.run(audio)
+
+    async def info(self) -> dict[str, Any]:
+        """What runs here and what it has done: plain values, fit for JSON."""
+        return {
+            "weights": self._args.weights,
+            "threads": self._args.threads,
+            "workers": self._args.workers,
+            "waiting": self._queue.waiting,
+            "scores": self._queue.items,
+        }
+
+    async def check_health(self) -> None:
+        """Called by Serve; raises when a score hangs, and Serve replaces the replica."""
+        self._queue.check()
+
+    def _score(self, audios: Sequence[bytes]) -> Sequence[float]:
+        return [self._model.score(audio) for audio in audios]
+
+
+deployment = serve.deployment(
+    name="Turn",
+    max_ongoing_requests=64,
+    ray_actor_options={"num_cpus": 0},
+    health_check_period_s=2,
+    health_check_timeout_s=10,
+    graceful_shutdown_timeout_s=5,
+)(TurnReplica)
+
+
+def build(args: TurnArgs) -> Application:
+    """The application, as `serve_config.yaml` asks for it."""
+    return deployment.bind(args)

@@ -1,0 +1,74 @@
+"""The HTTP application: what it is, whether it is well, Twilio's webhooks and the talk page."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fastapi import FastAPI, Response
+from pydantic import BaseModel
+
+from engine.api import problems, talk, twilio
+from engine.api.backend import ApiBackend, ask
+from engine.api.origin import is_loopback
+from engine.api.requests import RequestLog
+from engine.config import Settings
+from engine.config import settings as installation_settings
+
+
+class Info(BaseModel):
+    """What answers here, and where to go from here."""
+
+    name: str = "parley"
+    version: str
+    links: dict[str, str]
+
+
+class Readiness(BaseModel):
+    """Whether calls can be taken; `waiting_for`: each part that is not ready -> why."""
+
+    ready: bool
+    waiting_for: dict[str, str]
+
+
+def create_app(backend: ApiBackend, settings: Settings | None = None) -> FastAPI:
+    """The API over `backend`; `settings` are the installation's unless given."""
+    config = settings or installation_settings()
+    app = FastAPI(title="Parley", version=_version(), docs_url=None, redoc_url=None)
+    problems.install(app)
+    app.add_middleware(RequestLog)
+    app.include_router(twilio.router(backend, config))
+    app.include_router(talk.router(backend, config))
+
+    @app.get("/", tags=["server"])
+    async def info() -> Info:
+        links = {"health": "/health", "ready": "/ready", "openapi": "/openapi.json"}
+        if is_loopback(config.host):
+            links["talk"] = "/talk"
+        return Info(version=_version(), links=links)
+
+    @app.get("/health", tags=["server"])
+    async def health() -> dict[str, str]:
+        """Whether this process answers; says nothing about the models."""
+        return {"status": "ok"}
+
+    @app.get("/ready", tags=["server"], responses=_unready())
+    async def ready(response: Response) -> Readiness:
+        """Whether calls can be taken: 200 or 503."""
+        parts = await ask(backend.ready())
+        waiting = {part: reason for part, reason in parts.items() if reason is not None}
+        response.status_code = 503 if waiting else 200
+        return Readiness(ready=not waiting, waiting_for=waiting)
+
+    return app
+
+
+def _version() -> str:
+    try:
+        return version("parley")
+    except PackageNotFoundError:  # run from a checkout that is on the path and not installed
+        return "0"
+
+
+def _unready() -> dict[int | str, dict[str, Any]]:
+    return {503: {"model": Readiness, "description": "Some part is not ready."}}

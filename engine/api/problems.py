@@ -1,0 +1,60 @@
+"""Errors as application/problem+json (RFC 9457): one shape for all, with the request's id, no internals."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from engine.errors import NoCapacity, ParleyError, ProviderError, Refused, UsageError
+
+logger = logging.getLogger(__name__)
+_STATUS: tuple[tuple[type[ParleyError], HTTPStatus], ...] = (
+    (NoCapacity, HTTPStatus.SERVICE_UNAVAILABLE),
+    (Refused, HTTPStatus.FORBIDDEN),
+    (UsageError, HTTPStatus.BAD_REQUEST),
+    (ProviderError, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+
+def problem(request: Request, status: int, detail: str = "", **members: Any) -> Response:
+    """The response for one problem; `members` extend it."""
+    body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    if detail and detail != body["title"]:
+        body["detail"] = detail
+    body["request_id"] = getattr(request.state, "request_id", "")
+    return JSONResponse(body | members, status_code=status, media_type="application/problem+json")
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of `app` with a problem."""
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> Response:
+        response = problem(request, error.status_code, error.detail)
+        response.headers.update(error.headers or {})
+        return response
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> Response:
+        errors = [{"where": list(item["loc"]), "message": item["msg"]} for item in error.errors()]
+        return problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, "the request is not valid", errors=errors)
+
+    @app.exception_handler(ParleyError)
+    async def _parley(request: Request, error: ParleyError) -> Response:
+        status = next((status for kind, status in _STATUS if isinstance(error, kind)), None)
+        if status is None or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            logger.error("request %s failed: %s", getattr(request.state, "request_id", ""), error)
+        if status is None:
+            return problem(request, HTTPStatus.INTERNAL_SERVER_ERROR)
+        return problem(request, status, str(error))
+
+    @app.exception_handler(Exception)
+    async def _unexpected(request: Request, error: Exception) -> Response:
+        # Starlette raises it again after this answer, so the server's log has the traceback.
+        return problem(request, HTTPStatus.INTERNAL_SERVER_ERROR)

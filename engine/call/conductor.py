@@ -1,0 +1,420 @@
+"""Executes the dialog core's commands: the engine's half of a call actor, without Ray.
+
+Work for the models starts at once and comes back as events. What the caller would notice (playing, flushing,
+hanging up) waits in order behind the journal, so that nothing takes effect that is not written down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from engine.call.spec import Attach, CallSpec
+from engine.call.utterance import Utterance
+from engine.dialog import commands as cmd
+from engine.dialog import events as ev
+from engine.dialog.core import Dialog
+from engine.dialog.recovery import recover
+from engine.errors import ParleyError, ProviderError, ProviderTimeout
+from engine.link import Batch, LinkEnd
+from engine.providers.base import (
+    ChatDelta,
+    LanguageModel,
+    Passage,
+    SpeechRequest,
+    SpeechToText,
+    TextToSpeech,
+    TurnModel,
+)
+from models.call import CallEvent
+
+log = logging.getLogger("parley.call")
+
+MAX_EFFECTS = 2_000
+POLL_S = 1.0
+DRAIN_S = 1.5
+
+
+class KnowledgeSearch(Protocol):
+    async def search(self, company_id: str, query: str, limit: int) -> Sequence[Passage]: ...
+
+
+class Journal(Protocol):
+    async def append(self, events: Sequence[CallEvent]) -> None:
+        """Durable when it returns. Raises JournalFenced when another wrote these numbers."""
+        ...
+
+    async def read(self, company_id: str, call_id: str) -> Sequence[CallEvent]: ...
+
+
+class JournalFenced(ParleyError):
+    """Another actor has this call: stop at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a conductor asks. Each member keeps its own fallbacks."""
+
+    stt: SpeechToText
+    turn: TurnModel
+    knowledge: KnowledgeSearch
+    llm: LanguageModel
+    tts: TextToSpeech
+    journal: Journal
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds after which work counts as failed, fallbacks included."""
+
+    transcribe: float = 4.0
+    score: float = 1.0
+    retrieve: float = 2.0
+    first_token: float = 5.0
+    next_token: float = 3.0
+    synthesise: float = 5.0
+    journal: float = 3.0
+    edge_silent: float = 3.0
+    """An edge polls every second; one that is silent for so long is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Settle:
+    """An effect of its own: the edge may forget what came before this link number."""
+
+    number: int
+
+
+_Effect = cmd.Append | cmd.EdgeCommand | _Settle
+
+
+class Conductor:
+    """One call. Create it, `start` it, then feed it with `hear` and drain it with `commands`.
+
+    `finished` is set when the call is over and everything that it had to say to journal and edge is said.
+    Owns every task that it starts; `stop` cancels them all.
+    """
+
+    def __init__(self, attach: Attach, services: Services, deadlines: Deadlines | None = None) -> None:
+        self.spec: CallSpec = attach.spec
+        self.epoch = attach.epoch
+        self.finished = asyncio.Event()
+        self._services = services
+        self._deadlines = deadlines or Deadlines()
+        self._dialog = Dialog(
+            attach.spec.agent,
+            call_id=attach.spec.call_id,
+            epoch=attach.epoch,
+            max_call_s=attach.spec.max_call_s,
+            unix_offset_s=time.time() - time.monotonic(),
+        )
+        self._link: LinkEnd[cmd.EdgeCommand, ev.EdgeEvent] = LinkEnd(first_expected=attach.first_kept)
+        self._handled = attach.first_kept
+        self._attach = attach
+        self._utterance = Utterance()
+        self._ignore_before = -1
+        self._next_seq = 0
+        self._work: dict[tuple[ev.Stage, int | str], asyncio.Task[None]] = {}
+        self._effects: asyncio.Queue[_Effect] = asyncio.Queue(MAX_EFFECTS)
+        self._outgoing = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._last_poll = time.monotonic()
+        self._polled = asyncio.Event()
+        self._left = False
+        self._position = 0
+        self._owned: set[asyncio.Task[None]] = set()
+
+    # Life
+
+    async def start(self) -> None:
+        """Answer the call, or take it over where its journal ends."""
+        spec, attach = self.spec, self._attach
+        async with asyncio.timeout(self._deadlines.journal):
+            journal = await self._services.journal.read(spec.company_id, spec.call_id)
+        self._spawn(self._run_effects(), f"effects {spec.call_id}")
+        self._spawn(self._watch_edge(), f"watch {spec.call_id}")
+        if not journal:
+            data = {"agent_id": spec.agent.id, "caller": spec.caller, "called": spec.called}
+            self._effects.put_nowait(cmd.Append("call_started", data))
+            self._handle(ev.Started())
+            return
+        self._next_seq = journal[-1].seq + 1
+        self._effects.put_nowait(cmd.Append("attached", {"epoch": attach.epoch, "reason": attach.reason}))
+        resumed = recover(self._dialog, journal, attach.pieces, time.monotonic(), time.time() * 1000)
+        self._ignore_before = resumed.through
+        self._execute(resumed.commands)
+
+    def reattach(self, attach: Attach) -> None:
+        """Go on with the same edge after a hiccup, or with another after the first was lost."""
+        self.epoch = attach.epoch
+        self._last_poll = time.monotonic()
+        self._left = False
+        if attach.received is not None:
+            self._link.forget(attach.received)
+            self._link.replay()
+            return
+        self._link = LinkEnd(first_expected=attach.first_kept)
+        self._handled = attach.first_kept
+        self._effects.put_nowait(cmd.Append("attached", {"epoch": attach.epoch, "reason": attach.reason}))
+        self._execute(self._dialog.resume_on_new_edge(self.position, time.monotonic()))
+
+    @property
+    def position(self) -> int:
+        """Just after the last sample of call audio that is known here."""
+        return max(self._ignore_before, self._position)
+
+    async def drained(self) -> None:
+        """Until the edge has taken its last commands, or has left, or does not come for them."""
+        deadline = time.monotonic() + DRAIN_S
+        while self._link.unforgotten and not self._left and time.monotonic() < deadline:
+            self._polled.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_S):
+                    await self._polled.wait()
+
+    async def stop(self) -> None:
+        """Cancel everything that is under way and wait until it is gone."""
+        if self._timer is not None:
+            self._timer.cancel()
+        tasks = list(self._owned)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._work.clear()
+
+    # The edge's side
+
+    def hear(self, batch: Batch[ev.EdgeEvent]) -> int:
+        """Take what the edge tells; returns how far it was received."""
+        self._last_poll = time.monotonic()
+        for event in self._link.receive(batch):
+            self._handled += 1
+            self._take(event)
+        return self._link.received
+
+    def _take(self, event: ev.EdgeEvent) -> None:
+        match event:
+            case ev.CallerAudio(at, ulaw):
+                self._position = max(self._position, at + len(ulaw))
+                if at + len(ulaw) > self._ignore_before:
+                    self._utterance.push(at, ulaw)
+            case ev.CallerSpoke(at) | ev.CallerPaused(at) if at <= self._ignore_before:
+                pass  # said again for a turn that already stands in the journal
+            case _:
+                self._handle(event)
+
+    async def commands(self, received: int, settled: int) -> Batch[cmd.EdgeCommand]:
+        """What the edge is to do; waits up to a second for something, and is the heartbeat of both sides."""
+        self._last_poll = time.monotonic()
+        self._link.forget(settled)
+        self._polled.set()
+        if not self._link.pending:
+            self._outgoing.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):
+                    await self._outgoing.wait()
+        return self._link.batch()
+
+    def hang_up(self, reason: str) -> None:
+        """The call is over on the other side, which will not poll again."""
+        self._left = True
+        self._polled.set()
+        self._handle(ev.HungUp(reason))
+
+    async def _watch_edge(self) -> None:
+        """An edge that neither polls nor tells anything is gone; without another the call ends."""
+        limit = max(self._deadlines.edge_silent, self.spec.grace_s)
+        while True:
+            silent = time.monotonic() - self._last_poll
+            if silent >= limit:
+                self.hang_up("connection lost")
+                return
+            await asyncio.sleep(limit - silent)
+
+    # Events in, commands out
+
+    def _handle(self, event: ev.Event) -> None:
+        self._execute(self._dialog.handle(event, time.monotonic()))
+
+    def _execute(self, commands: Iterable[cmd.Command]) -> None:
+        for command in commands:
+            self._start(command)
+        self._arm_timer()
+
+    def _arm_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        wake_at = self._dialog.wake_at
+        if wake_at is not None:
+            delay = max(0.0, wake_at - time.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        self._spawn(self._run_tick(), f"tick {self.spec.call_id}")
+
+    async def _run_tick(self) -> None:
+        self._handle(ev.Tick())
+
+    def _start(self, command: cmd.Command) -> None:
+        stage = ev.Stage
+        match command:
+            case cmd.Transcribe(attempt):
+                self._begin(stage.TRANSCRIBE, attempt, self._transcribe(attempt, self._utterance.audio()))
+            case cmd.Score(attempt):
+                self._begin(stage.SCORE, attempt, self._score(attempt, self._utterance.audio()))
+            case cmd.Retrieve(attempt, query):
+                self._begin(stage.RETRIEVE, attempt, self._retrieve(attempt, query))
+            case cmd.Generate(attempt, _):
+                self._begin(stage.GENERATE, attempt, self._generate(command))
+            case cmd.Synthesise(piece, _, _):
+                self._begin(stage.SYNTHESISE, piece, self._synthesise(command))
+            case cmd.CancelAttempt(attempt):
+                self._cancel(lambda key: key[1] == attempt)
+            case cmd.CancelSpeech(piece):
+                self._cancel(lambda key: key[1] == piece)
+            case cmd.EndUtterance():
+                self._utterance.clear()
+                self._effects.put_nowait(_Settle(self._handled))
+            case cmd.Tell() if not self.spec.events:
+                pass
+            case _:
+                self._effects.put_nowait(command)
+
+    def _cancel(self, matches: Callable[[tuple[ev.Stage, int | str]], bool]) -> None:
+        for key in [key for key in self._work if matches(key)]:
+            self._work.pop(key).cancel()
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        self._owned.add(task)
+        task.add_done_callback(self._reap)
+        return task
+
+    def _reap(self, task: asyncio.Task[None]) -> None:
+        """A task that ended by a defect of ours ends the call: a caller must not hang on a broken line."""
+        self._owned.discard(task)
+        if task.cancelled() or task.exception() is None:
+            return
+        log.error("call %s: %s failed", self.spec.call_id, task.get_name(), exc_info=task.exception())
+        reason = "internal error"
+        self._effects.put_nowait(cmd.Append("call_ended", {"reason": reason}))
+        self._effects.put_nowait(cmd.HangUp(reason))
+
+    # Effects: in order, the journal first
+
+    async def _run_effects(self) -> None:
+        while True:
+            effects = [await self._effects.get()]
+            while not self._effects.empty():
+                effects.append(self._effects.get_nowait())
+            appends = [effect for effect in effects if isinstance(effect, cmd.Append)]
+            if appends and not await self._append(appends):
+                return
+            for effect in effects:
+                self._take_effect(effect)
+            self._outgoing.set()
+            if any(isinstance(effect, cmd.HangUp) for effect in effects):
+                self.finished.set()
+
+    def _take_effect(self, effect: _Effect) -> None:
+        match effect:
+            case cmd.Append():
+                pass
+            case _Settle(number):
+                self._link.settled = number
+            case _:
+                self._link.send(effect)
+
+    async def _append(self, appends: Sequence[cmd.Append]) -> bool:
+        """Write to the journal; False when another actor has the call.
+
+        A journal that cannot be written must not silence the caller: the call goes on, the loss is logged.
+        """
+        now_ms = time.time() * 1000
+        spec = self.spec
+        events = [
+            CallEvent(call_id=spec.call_id, company_id=spec.company_id, seq=seq, kind=a.kind, at_ms=now_ms, data=a.data)
+            for seq, a in enumerate(appends, self._next_seq)
+        ]  # fmt: skip
+        self._next_seq += len(events)
+        try:
+            async with asyncio.timeout(self._deadlines.journal):
+                await self._services.journal.append(events)
+        except JournalFenced:
+            log.warning("call %s is with another actor: this one stops", spec.call_id)
+            self.finished.set()
+            return False
+        except (ParleyError, TimeoutError) as error:
+            log.error("call %s: journal not written (%s): %s", spec.call_id, [a.kind for a in appends], error)
+        return True
+
+    # Work for the models
+
+    def _begin(self, stage: ev.Stage, key: int | str, work: Coroutine[Any, Any, None]) -> None:
+        guarded = self._guard(stage, key, work)
+        self._work[stage, key] = self._spawn(guarded, f"{stage} {key} {self.spec.call_id}")
+
+    async def _guard(self, stage: ev.Stage, key: int | str, work: Awaitable[None]) -> None:
+        """Run work; whatever goes wrong becomes a `Failed`, which has a consequence in the core."""
+        try:
+            await work
+        except (ProviderError, TimeoutError) as error:
+            reason = str(error) or "deadline passed"
+            log.warning("call %s: %s failed: %s", self.spec.call_id, stage, reason)
+            self._handle(ev.Failed(stage, key, reason))
+        finally:
+            if self._work.get((stage, key)) is asyncio.current_task():
+                del self._work[stage, key]
+
+    async def _transcribe(self, attempt: int, audio: bytes) -> None:
+        session = self._services.stt.session(language=self.spec.agent.language)
+        try:
+            session.push(audio)
+            async with asyncio.timeout(self._deadlines.transcribe):
+                transcript = await session.finish()
+        finally:
+            await session.close()
+        self._handle(ev.Transcribed(attempt, transcript))
+
+    async def _score(self, attempt: int, audio: bytes) -> None:
+        async with asyncio.timeout(self._deadlines.score):
+            probability = await self._services.turn.score(audio)
+        self._handle(ev.Scored(attempt, probability))
+
+    async def _retrieve(self, attempt: int, query: str) -> None:
+        agent = self.spec.agent
+        async with asyncio.timeout(self._deadlines.retrieve):
+            passages = await self._services.knowledge.search(self.spec.company_id, query, agent.passages)
+        self._handle(ev.Retrieved(attempt, tuple(passages)))
+
+    async def _generate(self, command: cmd.Generate) -> None:
+        stream = self._services.llm.generate(command.request)
+        deadline = self._deadlines.first_token
+        while True:
+            try:
+                async with asyncio.timeout(deadline):
+                    delta: ChatDelta = await anext(stream)
+            except StopAsyncIteration:
+                raise ProviderTimeout("the reply's stream ended without a finish reason") from None
+            deadline = self._deadlines.next_token
+            self._handle(ev.Generated(command.attempt, delta))
+            if delta.finish_reason is not None:
+                return
+
+    async def _synthesise(self, command: cmd.Synthesise) -> None:
+        agent = self.spec.agent
+        request = SpeechRequest(
+            text=command.text,
+            voice=agent.voice,
+            language=agent.language,
+            cache=command.phrase,
+        )
+        async with asyncio.timeout(self._deadlines.synthesise):
+            speech = await self._services.tts.synthesise(request)
+        self._handle(ev.Synthesised(command.piece, speech.audio))

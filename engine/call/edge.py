@@ -1,0 +1,347 @@
+"""The media edge's half of a call, without Ray: a carrier's socket on one side, the link on the other.
+
+It owns the 20 ms: codec, voice activity, paced playout, marks. It knows nothing of the conversation but one
+reflex: speech over interruptible audio holds playout at once, before anybody is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from engine.audio.playout import Frame, Heard, Playout
+from engine.audio.segmenter import SegmenterEvent, SpeechAudio, SpeechSegmenter, SpeechStarted, SpeechStopped, Vad
+from engine.call.spec import ActorLost, Attach, Attached, CallSpec, NotThisCall
+from engine.dialog import commands as cmd
+from engine.dialog import events as ev
+from engine.errors import NoCapacity, ProtocolError
+from engine.link import Batch, LinkEnd
+from engine.providers.base import SAMPLE_RATE_HZ
+from engine.telephony.events import (
+    CarrierCommand,
+    CarrierEvent,
+    Digit,
+    MarkPlayed,
+    Media,
+    SendClear,
+    SendEvent,
+    SendMark,
+    SendMedia,
+    Started,
+    Stopped,
+)
+from engine.telephony.twilio import TwilioStream
+
+log = logging.getLogger("parley.edge")
+
+SEND_S = 5.0
+"""A peer that takes nothing for so long is gone."""
+HEAR_S = 2.0
+POLL_S = 3.0
+ATTACH_S = 3.0
+TAKEOVER_S = 10.0
+MAX_PIECES = 256
+MAX_TAKEOVERS = 5
+"""More actors than that do not die by chance in one call: something in it kills them."""
+
+
+class Socket(Protocol):
+    """A WebSocket; the iterator ends when the peer is gone."""
+
+    def messages(self) -> AsyncIterator[str | bytes]: ...
+    async def send(self, text: str) -> None: ...
+    async def close(self, code: int, reason: str) -> None: ...
+
+
+class Port(Protocol):
+    """A call actor. Every method raises ActorLost or NotThisCall."""
+
+    async def attach(self, attach: Attach) -> Attached: ...
+    async def hear(self, epoch: int, batch: Batch[ev.EdgeEvent]) -> int: ...
+    async def commands(self, epoch: int, received: int, settled: int) -> Batch[cmd.EdgeCommand]: ...
+    async def hang_up(self, reason: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A lease: the actor to speak to, and the number of the attachment."""
+
+    port: Port
+    epoch: int
+
+
+Replace = Callable[[Line], Awaitable[Line]]
+"""Another actor for the call; raises NoCapacity when the call is over."""
+
+
+class EdgeCall:
+    """One socket. `run` returns when the call is over here, with the reason."""
+
+    def __init__(self, spec: CallSpec, socket: Socket, vad: Vad, line: Line, replace: Replace) -> None:
+        self._spec = spec
+        self._socket = socket
+        self._line = line
+        self._replace = replace
+        self._stream = TwilioStream()
+        self._segmenter = SpeechSegmenter(vad)
+        self._playout = Playout()
+        self._link: LinkEnd[ev.EdgeEvent, cmd.EdgeCommand] = LinkEnd()
+        self._base = 0
+        self._interruptible = True
+        self._pieces: dict[str, ev.PieceHeard] = {}
+        self._to_tell = asyncio.Event()
+        self._to_play = asyncio.Event()
+        self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._takeover = asyncio.Lock()
+        self._takeovers = 0
+        self._hung_up = False
+        self._workers: tuple[asyncio.Task[None], ...] = ()
+
+    async def run(self) -> str:
+        """Serve the socket until one side ends the call; returns why it ended."""
+        reader = asyncio.create_task(self._read(), name=f"read {self._spec.call_id}")
+        reader.add_done_callback(lambda _: self._end("connection lost"))
+        try:
+            return await self._over
+        finally:
+            tasks = (reader, *self._workers)
+            for task in tasks:
+                task.cancel()
+            for result in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(result, Exception):
+                    log.error("call %s: edge task failed", self._spec.call_id, exc_info=result)
+
+    def _end(self, reason: str) -> None:
+        if not self._over.done():
+            self._over.set_result(reason)
+
+    # From the carrier
+
+    async def _read(self) -> None:
+        try:
+            async for text in self._socket.messages():
+                for event in self._stream.receive(text):
+                    await self._take(event)
+        except ProtocolError as error:
+            log.warning("call %s: %s", self._spec.call_id, error)
+            await self._hang_up("protocol error")
+            await self._socket.close(1008, str(error)[:100])
+
+    async def _take(self, event: CarrierEvent) -> None:
+        match event:
+            case Media(ulaw, _, _, lost):
+                speech = self._segmenter.gap(lost) if lost else []
+                for segment in [*speech, *self._segmenter.push(ulaw)]:
+                    await self._tell_speech(segment)
+            case MarkPlayed(name):
+                self._playout.on_mark(name, time.monotonic())
+                self._to_play.set()
+            case Digit(digit):
+                self._tell(ev.DigitPressed(digit))
+            case Started():
+                await self._attach_first()
+                self._workers = (
+                    asyncio.create_task(self._tell_actor(), name=f"tell {self._spec.call_id}"),
+                    asyncio.create_task(self._poll_actor(), name=f"poll {self._spec.call_id}"),
+                    asyncio.create_task(self._play(), name=f"play {self._spec.call_id}"),
+                )
+                for worker in self._workers:
+                    worker.add_done_callback(lambda _: self._end("edge failed"))
+            case Stopped():
+                await self._hang_up("caller hung up")
+
+    async def _hang_up(self, reason: str) -> None:
+        """The carrier's side is over: say so to the actor, then stop."""
+        if self._workers and not self._hung_up:
+            self._hung_up = True
+            with contextlib.suppress(ActorLost, NotThisCall):
+                await self._line.port.hang_up(reason)
+        self._end(reason)
+
+    async def _tell_speech(self, segment: SegmenterEvent) -> None:
+        match segment:
+            case SpeechStarted(at):
+                self._tell(ev.CallerSpoke(self._base + at))
+                await self._hold()
+            case SpeechAudio(at, ulaw):
+                self._tell(ev.CallerAudio(self._base + at, ulaw))
+            case SpeechStopped(at):
+                silence_ms = (self._segmenter.position - at) * 1000 / SAMPLE_RATE_HZ
+                self._tell(ev.CallerPaused(self._base + at, silence_ms))
+
+    async def _hold(self) -> None:
+        """The reflex: stop playing, keep what was not heard."""
+        now = time.monotonic()
+        if not self._interruptible or self._playout.idle(now):
+            return
+        held = self._playout.pause(now)
+        await self._send(SendClear())
+        self._report_finished(now)
+        self._note(held)
+        self._tell(ev.PlayoutHeld(tuple(_heard(item) for item in held)))
+
+    # To the actor, from the actor
+
+    def _tell(self, event: ev.EdgeEvent) -> None:
+        self._link.send(event)
+        self._to_tell.set()
+
+    async def _attach_first(self) -> None:
+        line = self._line
+        try:
+            attached = await self._attach("answered")
+        except (ActorLost, TimeoutError) as error:
+            await self._take_over(line, error)
+        else:
+            # Another edge may have counted before: positions of call audio never go back.
+            self._base = attached.position
+
+    async def _attach(self, reason: str) -> Attached:
+        pieces = tuple(self._pieces.values())
+        attach = Attach(self._spec, self._line.epoch, self._link.first_kept, pieces=pieces, reason=reason)
+        async with asyncio.timeout(ATTACH_S):
+            return await self._line.port.attach(attach)
+
+    async def _tell_actor(self) -> None:
+        while True:
+            await self._to_tell.wait()
+            self._to_tell.clear()
+            line = self._line
+            batch = self._link.batch()
+            if not batch:
+                continue
+            try:
+                async with asyncio.timeout(HEAR_S):
+                    await line.port.hear(line.epoch, batch)
+            except (ActorLost, TimeoutError) as error:
+                await self._take_over(line, error)
+            except NotThisCall:
+                self._end("the call goes on elsewhere")
+
+    async def _poll_actor(self) -> None:
+        while True:
+            line = self._line
+            link = self._link
+            try:
+                async with asyncio.timeout(POLL_S):
+                    batch = await line.port.commands(line.epoch, link.received, link.received)
+            except (ActorLost, TimeoutError) as error:
+                await self._take_over(line, error)
+                continue
+            except NotThisCall:
+                self._end("the call goes on elsewhere")
+                return
+            if line is not self._line:
+                continue
+            for command in link.receive(batch):
+                await self._obey(command)
+
+    async def _take_over(self, lost: Line, cause: Exception) -> None:
+        """The actor is gone: give the call to another, and tell it what is not in the journal."""
+        async with self._takeover:
+            if self._line is not lost:
+                return
+            self._takeovers += 1
+            if self._takeovers > MAX_TAKEOVERS:
+                log.error("call %s: its actors keep failing: %s", self._spec.call_id, cause)
+                self._end("call lost")
+                return
+            log.warning("call %s: actor lost (%s)", self._spec.call_id, cause or "no answer")
+            try:
+                async with asyncio.timeout(TAKEOVER_S):
+                    while not await self._try_another():
+                        pass
+            except (NoCapacity, TimeoutError) as error:
+                log.error("call %s: no actor could take it over: %s", self._spec.call_id, error or "timeout")
+                self._end("call lost")
+            self._to_tell.set()
+
+    async def _try_another(self) -> bool:
+        self._line = await self._replace(self._line)
+        self._note(self._playout.heard(time.monotonic()))
+        self._link.restart_incoming()
+        self._link.replay()
+        try:
+            await self._attach("actor lost")
+        except (ActorLost, TimeoutError) as error:
+            log.warning("call %s: its replacement is lost too: %s", self._spec.call_id, error or "no answer")
+            return False
+        return True
+
+    # To the carrier
+
+    async def _obey(self, command: cmd.EdgeCommand) -> None:
+        now = time.monotonic()
+        match command:
+            case cmd.Play(piece, ulaw, interruptible):
+                await self._enqueue(piece, ulaw, interruptible, now)
+            case cmd.ResumePlayout():
+                self._playout.resume(now)
+                self._to_play.set()
+            case cmd.FlushPlayout():
+                self._report_finished(now)
+                self._note(self._playout.flush(now))
+                await self._send(SendClear())
+            case cmd.Tell(event):
+                await self._send(SendEvent(event))
+            case cmd.HangUp(reason):
+                await self._hang_up(reason)
+
+    async def _enqueue(self, piece: str, ulaw: bytes, interruptible: bool, now: float) -> None:
+        idle = self._playout.idle(now)
+        if not self._playout.enqueue(piece, ulaw, now):
+            return
+        self._interruptible = interruptible
+        if self._segmenter.speaking:
+            # The caller began while this was on its way: the actor hears of it at the same moment.
+            await self._hold()
+            return
+        await self._send_due(now)
+        self._to_play.set()
+        if idle:
+            self._tell(ev.PieceStarted(piece, time.time() * 1000))
+
+    async def _play(self) -> None:
+        """Send what is due, report what was heard; sleeps until the playout clock wants something."""
+        while True:
+            now = time.monotonic()
+            await self._send_due(now)
+            self._report_finished(now)
+            next_at = self._playout.next_at(now)
+            self._to_play.clear()
+            delay = None if next_at is None else max(0.0, next_at - time.monotonic())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._to_play.wait()
+
+    async def _send_due(self, now: float) -> None:
+        for out in self._playout.pull(now):
+            await self._send(SendMedia(out.ulaw) if isinstance(out, Frame) else SendMark(out.name))
+
+    def _report_finished(self, now: float) -> None:
+        for piece in self._playout.finished(now):
+            self._pieces[piece] = ev.PieceHeard(piece, 1, 1)
+            self._tell(ev.PieceFinished(piece))
+
+    def _note(self, heard: tuple[Heard, ...]) -> None:
+        """Remember what became of the latest pieces, for an actor that takes over."""
+        self._pieces |= {item.piece_id: _heard(item) for item in heard}
+        while len(self._pieces) > MAX_PIECES:
+            del self._pieces[next(iter(self._pieces))]
+
+    async def _send(self, command: CarrierCommand) -> None:
+        try:
+            async with asyncio.timeout(SEND_S):
+                await self._socket.send(self._stream.send(command))
+        except TimeoutError:
+            log.warning("call %s: the carrier takes no data", self._spec.call_id)
+            self._end("connection stalled")
+
+
+def _heard(item: Heard) -> ev.PieceHeard:
+    return ev.PieceHeard(item.piece_id, item.samples, item.total)

@@ -1,0 +1,156 @@
+"""`parley bench`: simultaneous simulated calls to a running server, in real time, and what they measured."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from engine.cli.call import (
+    fail_on_violations,
+    judge_turns,
+    recorded_questions,
+    url_for,
+    write_json,
+    write_outputs,
+)
+from engine.cli.output import progress
+from engine.cli.report import call_row, render, summarise
+from engine.config import settings
+from engine.errors import UsageError
+from engine.simulator import recordings
+from engine.simulator.analysis import Utterance
+from engine.simulator.carrier import CallIdentity
+from engine.simulator.load import Load, Outcome, noise_for, place_calls, spread_questions
+from engine.simulator.usage import Usage, machine, metered, running_server, versions
+
+TURN_S = 6.0
+"""About how long a question and its answer last: over so long are the starts of the calls spread."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchOptions:
+    """What was asked for; see the options of the command."""
+
+    calls: int
+    rounds: int
+    of: recordings.Set
+    noise: float | None
+    seed: int
+    base_url: str | None
+    url: str | None
+    judged: bool
+    json_file: Path | None
+    out: Path | None
+
+
+@click.command()
+@click.option("--calls", type=click.IntRange(1, 500), default=1, show_default=True, help="Calls at once.")
+@click.option("--rounds", type=click.IntRange(1), default=10, show_default=True, help="Questions a call.")
+@click.option(
+    "--set",
+    "of",
+    type=click.Choice(["tuning", "heldout"]),
+    default="heldout",
+    show_default=True,
+    help="Bundled questions, one in five of them without an answer in the knowledge base.",
+)
+@click.option("--noise", type=float, help="Background noise so many dB below the caller's speech.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Decides who asks what and when.")
+@click.option(
+    "--base-url",
+    help="The server, such as http://host:8000; by default the one on this machine, which is metered.",
+)
+@click.option(
+    "--url", help="One WebSocket URL for all calls, without tokens: another Twilio-protocol server."
+)
+@click.option("--judge/--no-judge", "judged", default=True, help="Listen to the answers after the calls.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the report to this file.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write WAV and JSON of each call here.")
+def bench(**given: Any) -> None:
+    """Place CALLS simultaneous calls of ROUNDS questions each and print what the callers' ears got.
+
+    Voice to voice: last loud frame of a question sent -> first loud frame of its answer played out.
+    """
+    options = BenchOptions(**given)
+    questions = recorded_questions(options.of)
+    run = asyncio.run(measure(options, questions))
+    if all(outcome.failure for outcome in run.outcomes):
+        raise UsageError(f"no call could be placed: {run.outcomes[0].failure}")
+    report = assemble(options, run, questions)
+    for line in render(report):
+        click.echo(line)
+    if options.json_file is not None:
+        write_json(options.json_file, report)
+    results = [(outcome.number, outcome.result) for outcome in run.outcomes if outcome.result is not None]
+    for number, result in results if options.out is not None else ():
+        assert options.out is not None
+        write_outputs(result, options.out, name=f"call-{number}")
+    fail_on_violations(*(result for _, result in results))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The calls, and what server (where it is on this machine) and simulator used meanwhile."""
+
+    started: datetime
+    outcomes: list[Outcome]
+    server: Usage | None
+    simulator_cores: float
+
+
+async def measure(options: BenchOptions, questions: Sequence[Utterance]) -> Run:
+    """Place the calls. Judging comes later: it would take CPU from the server that is measured."""
+    load = Load(
+        scripts=spread_questions(questions, options.calls, options.rounds, options.seed),
+        stagger_s=TURN_S / options.calls,
+        background=None if options.noise is None else noise_for(questions, options.noise, options.seed),
+        seed=options.seed,
+    )
+    server = None if options.url or options.base_url else running_server(settings().data_dir)
+    started, wall, cpu = datetime.now(UTC), time.monotonic(), time.process_time()
+    async with AsyncExitStack() as stack:
+        meter = await stack.enter_async_context(metered(server.pid)) if server else None
+        bars = stack.enter_context(progress("steps"))
+        over = 0
+
+        def tell(outcome: Outcome) -> None:
+            nonlocal over
+            over += 1
+            bars.update("calls", over, options.calls)
+
+        outcomes = await place_calls(load, partial(_url, options), tell)
+        bars.finish("calls", f"{over} over")
+    cores = (time.process_time() - cpu) / (time.monotonic() - wall)
+    return Run(started, outcomes, meter.usage() if meter else None, cores)
+
+
+def _url(options: BenchOptions, identity: CallIdentity) -> str:
+    return options.url or url_for(identity, base_url=options.base_url)
+
+
+def assemble(options: BenchOptions, run: Run, questions: Sequence[Utterance]) -> dict[str, Any]:
+    """The report: figures first, then where and how, then each call with its turns."""
+    if options.judged:
+        turns = [turn for outcome in run.outcomes if outcome.result for turn in outcome.result.turns]
+        judge_turns(turns, questions)
+    asked = asdict(options)
+    return {
+        "date": run.started.isoformat(timespec="seconds"),
+        "options": {name: asked[name] for name in ("calls", "rounds", "of", "noise", "seed")},
+        **summarise(run.outcomes),
+        "server": asdict(run.server) if run.server else None,
+        "simulator": {"cpu_cores": round(run.simulator_cores, 3), "pid": os.getpid()},
+        "machine": machine(),
+        "versions": versions(),
+        "details": [call_row(outcome) for outcome in run.outcomes],
+    }

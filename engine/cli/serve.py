@@ -1,0 +1,115 @@
+"""`parley serve`: the whole server on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import click
+
+from engine import switches, weights
+from engine.cli.output import progress, styled
+from engine.cli.server_process import ServerProcess
+from engine.config import Settings, settings
+from engine.errors import ConfigurationError, WeightsError
+
+STARTER_LLM = "smollm2-135m"
+CONFIG = Path("serve_config.yaml")
+HAPROXY_PORTS = {"RAY_SERVE_HAPROXY_METRICS_PORT": 9101, "RAY_SERVE_HAPROXY_STATS_PORT": 8404}
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path), default=CONFIG, help="A Ray Serve config file.")
+@click.option("--knowledge", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
+              help="A text for the demo agent instead of the clinic's.")  # fmt: skip
+def serve(config: Path, knowledge: Path | None) -> None:
+    """Start Ray and every application, print where they are, stay up.
+
+    Ctrl-C lets live calls finish; a second one ends them.
+    """
+    check_before_start(settings(), config)
+    process = ServerProcess(settings(), config=config, knowledge=knowledge)
+    try:
+        start_with_progress(process)
+        _print_places(settings(), process)
+        _stay(process)
+    finally:
+        process.stop()
+
+
+def check_before_start(configuration: Settings, config: Path) -> None:
+    """Everything that can be known to be wrong before Ray is started. Raises in one line."""
+    if not config.is_file():
+        raise ConfigurationError(f"{config} is missing: run this in the project's folder or name one by --config")
+    missing = set(weights.missing())
+    if configuration.llm_base_url:
+        missing.discard(STARTER_LLM)
+    if missing:
+        names = " ".join(sorted(missing))
+        raise WeightsError(f"weights are missing or damaged: run `parley models pull {names}`")
+    wanted = {"PARLEY_PORT": configuration.port}
+    if sys.platform == "linux":
+        wanted |= HAPROXY_PORTS
+    else:
+        click.echo("no HAProxy on this platform: Serve's own proxy is used, slower with many calls", err=True)
+    environ = switches.with_switches({})
+    for variable, port in wanted.items():
+        port = int(environ.get(variable, port))
+        with closing(socket.socket()) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((configuration.host, port))
+            except OSError as error:
+                raise ConfigurationError(
+                    f"port {port} is taken: stop what listens there or set {variable} to another"
+                ) from error
+
+
+def start_with_progress(process: ServerProcess) -> None:
+    """Wait until the server is ready, with a bar over its applications."""
+    with progress("steps") as bars:
+        for event in process.wait_until_ready():
+            match event:
+                case {"event": "ray", "apps": apps}:
+                    bars.update("applications", 0, len(apps))
+                case {"event": "running", "done": done, "of": total, "app": app}:
+                    bars.update("applications", done, total)
+                    if done == total:
+                        bars.finish("applications", f"all {total} run, {app} last")
+
+
+def _print_places(configuration: Settings, process: ServerProcess) -> None:
+    base = f"http://{configuration.host}:{configuration.port}"
+    click.echo(f"{styled('Parley answers.', bold=True)}  Ctrl-C: let live calls finish and stop.")
+    rows = (
+        ("talk to it", f"{base}/talk"),
+        ("call it", "parley call, or any Twilio-protocol client at `parley media-url`"),
+        ("API", f"{base}/docs"),
+        ("Twilio webhook", f"{configuration.public_url or base}/telephony/twilio/voice"),
+        ("log", str(process.log_path)),
+        ("listens", f"{configuration.host}:{configuration.port} for callers; docs/security.md lists the rest"),
+    )
+    for name, value in rows:
+        click.echo(f"  {name:<16}{value}")
+
+
+def _stay(process: ServerProcess) -> None:
+    """Pass Ctrl-C on and report until the server has ended."""
+
+    def pass_on(*_: Any) -> None:
+        process.interrupt()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, pass_on)
+    for event in process.events():
+        match event:
+            case {"event": "draining", "calls": calls}:
+                click.echo(f"{calls} live calls: waiting for them; Ctrl-C again ends them")
+            case {"event": "stopping"}:
+                click.echo("stopping")
+            case {"event": "failed", "error": error}:
+                raise ConfigurationError(error)

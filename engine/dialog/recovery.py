@@ -1,0 +1,116 @@
+"""How a replacement takes a call over: from the journal, and from what the edge still knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from engine.dialog import commands as cmd
+from engine.dialog.attempt import Attempt
+from engine.dialog.core import Dialog
+from engine.dialog.events import PieceHeard, Started
+from engine.dialog.prompt import Exchange
+from engine.dialog.reply import Kind, Piece, Reply, Then
+from engine.providers.base import Transcript
+from engine.speech.normalise import normalise
+from models.call import CallEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """`through`: speech up to this sample is in the journal and is not to be heard twice."""
+
+    commands: list[cmd.Command]
+    through: int
+
+
+@dataclass(slots=True)
+class _Story:
+    """The journal, read to its end."""
+
+    language: str
+    started_ms: float = 0.0
+    turn: int = 0
+    through: int = -1
+    history: list[Exchange] = field(default_factory=list)
+    open_turn: Transcript | None = None
+    """A turn that ended and whose answer was not heard to its end."""
+    released: list[Piece] = field(default_factory=list)
+    kind: Kind = Kind.REPLY
+    then: Then = Then.LISTEN
+    spoke: bool = False
+    """Whether the agent said anything yet: else the caller still waits for the greeting."""
+    ended: str | None = None
+
+    def read(self, event: CallEvent) -> None:
+        data = event.data
+        match event.kind:
+            case "call_started":
+                self.started_ms = event.at_ms
+            case "turn_ended":
+                if data["turn"] == self.turn and self.history:
+                    self.history.pop()  # the caller went on: the same turn, with all its words
+                self.turn, self.through = data["turn"], data["through"]
+                self.open_turn = Transcript(data["text"], data["language"])
+                self.history.append(Exchange(caller=data["text"], agent="", facts=()))
+                self.released = []
+            case "reply_released" if data["kind"] != Kind.FILLER:
+                if data["kind"] != self.kind:
+                    self.released = []
+                self.spoke = True
+                self.kind, self.then = Kind(data["kind"]), Then(data["then"])
+                self.released.append(Piece(data["piece"], normalise(data["text"], self.language)))
+            case "heard":
+                if self.open_turn is not None and self.history:
+                    last = self.history[-1]
+                    self.history[-1] = Exchange(last.caller, data["text"], last.facts)
+                self.open_turn, self.released = None, []
+            case "call_ended":
+                self.ended = data["reason"]
+
+
+def recover(
+    dialog: Dialog, journal: Sequence[CallEvent], pieces: Sequence[PieceHeard], now: float, unix_ms: float
+) -> Resumed:
+    """Bring a fresh dialog to where its predecessor was, and say what to do next.
+
+    `pieces`: what the edge knows of the audio it was given. Audio that it has keeps playing; audio that was
+    released but never arrived is made again under its old name; the rest of an answer is generated from where
+    the released words end.
+    """
+    story = _Story(dialog.agent.language)
+    for event in journal:
+        story.read(event)
+    if story.ended is not None:
+        return Resumed([cmd.HangUp(story.ended)], story.through)
+    dialog.adopt(story.turn, story.history, now, elapsed_s=(unix_ms - story.started_ms) / 1000)
+    if story.released:
+        commands = _go_on_speaking(dialog, story, {piece.piece: piece for piece in pieces}, now)
+    elif story.open_turn is not None:
+        commands = dialog.resume_thinking(_answering(dialog, story), now)
+    elif not story.spoke:
+        commands = dialog.handle(Started(), now)
+    else:
+        commands = dialog.resume_listening(now)
+    return Resumed(commands, story.through)
+
+
+def _go_on_speaking(
+    dialog: Dialog, story: _Story, known: dict[str, PieceHeard], now: float
+) -> list[cmd.Command]:
+    for piece in story.released:
+        if (heard := known.get(piece.id)) is not None:
+            piece.released, piece.ulaw = True, b""
+            piece.total, piece.heard = heard.total, heard.samples
+            piece.finished = heard.samples >= heard.total
+    more_to_come = story.kind is Kind.REPLY and story.open_turn is not None
+    reply = Reply(story.kind, story.then, story.released, complete=not more_to_come)
+    reply.interruptible = dialog.agent.turn_taking.interruptible and story.then is not Then.HANG_UP
+    return dialog.resume_speaking(reply, _answering(dialog, story) if more_to_come else None, now)
+
+
+def _answering(dialog: Dialog, story: _Story) -> Attempt:
+    attempt = dialog.new_attempt(story.through, {})
+    attempt.transcript = story.open_turn
+    attempt.committed = attempt.scored = True
+    return attempt

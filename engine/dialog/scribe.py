@@ -1,0 +1,64 @@
+"""Words for the journal and for trusted listeners: what each moment of a call is written down as."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.dialog.attempt import Attempt
+from engine.dialog.commands import Append, Command, Tell
+from engine.dialog.reply import Piece, Reply
+
+
+class Scribe:
+    """`unix_offset_s` turns the dialog's clock into Unix time."""
+
+    def __init__(self, unix_offset_s: float) -> None:
+        self._unix_offset_s = unix_offset_s
+
+    def monotonic(self, unix_ms: float) -> float:
+        return unix_ms / 1000 - self._unix_offset_s
+
+    def turn_ended(self, turn: int, attempt: Attempt) -> list[Command]:
+        assert attempt.transcript is not None
+        text = attempt.transcript.text
+        data = {
+            "turn": turn,
+            "text": text,
+            "through": attempt.through,
+            "language": attempt.transcript.language,
+        }
+        return [Append("turn_ended", data), _tell("user", turn=turn, text=text)]
+
+    def released(self, turn: int, reply: Reply, piece: Piece) -> list[Command]:
+        said = {"turn": turn, "piece": piece.id, "text": piece.text, "kind": reply.kind.value}
+        return [Append("reply_released", said | {"then": reply.then.value}), _tell("agent", **said)]
+
+    def heard(self, turn: int, reply: Reply, attempt: Attempt | None) -> list[Command]:
+        """The end of a reply: what of it was heard, and for an answer its timeline."""
+        text = reply.heard()
+        data: dict[str, Any] = {
+            "turn": turn,
+            "text": text,
+            "kind": reply.kind.value,
+            "interrupted": reply.interrupted,
+        }
+        told: list[Command] = [_tell("heard", turn=turn, text=text, interrupted=reply.interrupted)]
+        if attempt is not None:
+            timeline = {"stamps": self._unix_stamps(attempt), "tokens": attempt.tokens}
+            data |= timeline
+            user = attempt.transcript.text if attempt.transcript else ""
+            told.append(_tell("turn", turn=turn, user=user, agent=text, kind=reply.kind.value, **timeline))
+        return [Append("heard", data), *told]
+
+    def ended(self, reason: str) -> list[Command]:
+        return [Append("call_ended", {"reason": reason}), _tell("ended", reason=reason)]
+
+    def state(self, phase: str) -> Command:
+        return _tell("state", state=phase)
+
+    def _unix_stamps(self, attempt: Attempt) -> dict[str, float]:
+        return {name: round((at + self._unix_offset_s) * 1000, 1) for name, at in attempt.stamps.items()}
+
+
+def _tell(what: str, /, **fields: Any) -> Tell:
+    return Tell({"type": what, **fields})

@@ -1,0 +1,104 @@
+"""The agent's voice: the reply that is being said, what was released of it, and what was heard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.dialog import commands as cmd
+from engine.dialog.answering import Answerer
+from engine.dialog.attempt import Attempt
+from engine.dialog.events import PieceHeard, PieceStarted
+from engine.dialog.reply import Piece, Reply
+from engine.dialog.scribe import Scribe
+
+
+class Voice:
+    """Holds the current reply, the attempt that it answers (none for a phrase), and a filler before it."""
+
+    def __init__(self, answerer: Answerer, scribe: Scribe, out: list[cmd.Command]) -> None:
+        self.reply: Reply | None = None
+        self.answering: Attempt | None = None
+        self.filler: Reply | None = None
+        self._answerer = answerer
+        self._scribe = scribe
+        self._out = out
+
+    @property
+    def interruptible(self) -> bool:
+        return self.reply is None or self.reply.interruptible
+
+    @property
+    def spoken(self) -> bool:
+        """Whether the current reply was heard to its end."""
+        return self.reply is not None and self.reply.spoken
+
+    def begin(self, reply: Reply, attempt: Attempt | None) -> None:
+        self.reply, self.answering, self.filler = reply, attempt, None
+
+    def play(self, reply: Reply, turn: int) -> None:
+        """Let the caller hear every piece that is ready, in order."""
+        for piece in reply.releasable():
+            piece.released = True
+            if piece.ulaw:
+                self._out += self._scribe.released(turn, reply, piece)
+                self._out.append(cmd.Play(piece.id, piece.ulaw, reply.interruptible))
+
+    def play_again(self) -> None:
+        """A new edge has no audio: give it what the caller did not hear."""
+        if self.reply is None:
+            return
+        for piece in self.reply.pieces:
+            if piece.released and not piece.finished and piece.ulaw:
+                piece.replayed_from = piece.heard
+                rest = piece.ulaw[piece.heard :]
+                self._out.append(cmd.Play(piece.id, rest, self.reply.interruptible))
+
+    def give(self, reply: Reply, attempt: Attempt | None, piece: Piece, ulaw: bytes) -> None:
+        """Audio for a piece; then the next piece is made. No audio means that there is nothing to hear."""
+        reply.synthesising = None
+        piece.ulaw, piece.total, piece.finished = ulaw, len(ulaw), not ulaw
+        if attempt is not None:
+            self._out += self._answerer.synthesise_next(attempt)
+        else:
+            self._out += self._answerer.synthesise(reply)
+
+    def note_started(self, event: PieceStarted) -> None:
+        if self.answering is not None and self.reply is not None and self.reply.piece(event.piece):
+            self.answering.stamp("first_byte", self._scribe.monotonic(event.unix_ms))
+
+    def note_finished(self, piece_id: str) -> None:
+        for reply in (self.reply, self.filler):
+            if reply is not None and (piece := reply.piece(piece_id)) is not None:
+                piece.finished, piece.heard = True, piece.total
+
+    def note_held(self, heard: Sequence[PieceHeard]) -> None:
+        """How far the caller heard; never less than was known before."""
+        for item in heard:
+            if self.reply is not None and (piece := self.reply.piece(item.piece)) is not None:
+                piece.heard = max(piece.heard, piece.replayed_from + item.samples)
+
+    def cut(self, turn: int) -> None:
+        """Stop the reply where the caller stopped hearing: only that is history."""
+        if self.reply is None:
+            return
+        self.reply.interrupted = True
+        if self.answering is not None:
+            self._out.append(cmd.CancelAttempt(self.answering.id))
+        self.hush(self.reply)
+        self.close(turn)
+
+    def hush(self, reply: Reply) -> None:
+        """Make no more audio for a reply."""
+        if reply.synthesising is not None:
+            self._out.append(cmd.CancelSpeech(reply.synthesising))
+            reply.synthesising = None
+
+    def close(self, turn: int) -> Reply | None:
+        """Write down what was heard of the reply and forget it."""
+        reply = self.reply
+        if reply is not None:
+            if self.answering is not None:
+                self._answerer.heard(reply.heard())
+            self._out += self._scribe.heard(turn, reply, self.answering)
+        self.reply = self.answering = None
+        return reply

@@ -1,0 +1,169 @@
+"""The vector index inside this process: Qdrant Edge, Qdrant's own engine on a folder.
+
+One process may hold the folder. Its calls block, so one thread of the index's own makes them all, in order;
+whoever calls bounds how many wait. A search reads all of its company's passages (0.2 ms for a thousand).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from engine.errors import ConfigurationError, ProviderUnavailable
+from engine.knowledge.chunk import Chunk
+from engine.knowledge.index import COMPANY, DOCUMENT, Found, Scope, Space, batches
+
+Result = TypeVar("Result")
+
+
+class EdgeIndex:
+    """A `VectorIndex` on a folder. Made with `open`."""
+
+    def __init__(self, thread: ThreadPoolExecutor, shard: Any) -> None:
+        self._thread = thread
+        self._shard = shard
+        self._writing = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, folder: Path, space: Space) -> Self:
+        """Opens the folder, or makes it. Raises ConfigurationError: in use, damaged, or of another space."""
+        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="knowledge-index")
+        try:
+            shard = await asyncio.get_running_loop().run_in_executor(thread, _open, folder, space)
+        except BaseException:
+            thread.shutdown(wait=False)
+            raise
+        return cls(thread, shard)
+
+    async def upsert(
+        self, company_id: str, document_id: str, passages: Sequence[Chunk], vectors: Sequence[Sequence[float]]
+    ) -> None:
+        from qdrant_edge import Point, UpdateOperation
+
+        scope = Scope(company_id, document_id)
+        points = [
+            Point(chunk.id, list(vector), scope.payload(chunk))
+            for chunk, vector in zip(passages, vectors, strict=True)
+        ]
+        async with self._writing:
+            for part in batches(len(points)):
+                await self._run(self._shard.update, UpdateOperation.upsert_points(points[part]))
+            await self._remove(scope, keep={chunk.id for chunk in passages})
+
+    async def search(self, company_id: str, vector: Sequence[float], limit: int) -> list[Found]:
+        from qdrant_edge import Query, QueryRequest
+
+        scope = Scope(company_id)
+        request = QueryRequest(
+            limit=limit, query=Query.Nearest(list(vector)), filter=_filter(scope), with_payload=True
+        )
+        points = await self._run(self._shard.query, request)
+        return scope.passages((point.payload, point.score) for point in points)
+
+    async def delete_document(self, company_id: str, document_id: str) -> None:
+        async with self._writing:
+            await self._remove(Scope(company_id, document_id), keep=set())
+
+    async def count(self, company_id: str) -> int:
+        from qdrant_edge import CountRequest
+
+        return int(await self._run(self._shard.count, CountRequest(filter=_filter(Scope(company_id)))))
+
+    async def check(self) -> None:
+        await self._run(self._shard.info)
+
+    async def close(self) -> None:
+        await self._run(self._shard.close)
+        self._thread.shutdown(wait=False)
+
+    async def _remove(self, scope: Scope, *, keep: set[str]) -> None:
+        from qdrant_edge import UpdateOperation
+
+        await self._run(self._shard.update, UpdateOperation.delete_points_by_filter(_filter(scope, keep)))
+        await self._run(self._shard.flush)
+
+    async def _run(self, call: Callable[..., Result], *arguments: Any) -> Result:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+        except Exception as error:  # the engine raises nothing more precise
+            raise ProviderUnavailable(
+                f"the knowledge index failed: {_line(error)}", provider="qdrant-edge"
+            ) from error
+
+
+def _filter(scope: Scope, keep: set[str] | None = None) -> Any:
+    from qdrant_edge import FieldCondition, Filter, HasIdCondition, MatchValue
+
+    must: list[Any] = [
+        FieldCondition(key=key, match=MatchValue(value)) for key, value in scope.conditions().items()
+    ]
+    kept: set[Any] = set(keep or ())
+    return Filter(must=must, must_not=[HasIdCondition(kept)] if kept else None)
+
+
+def _open(folder: Path, space: Space) -> Any:
+    from qdrant_edge import Distance, EdgeConfig, EdgeShard, EdgeVectorParams
+
+    shard_folder = folder / "shard"
+    _claim(folder, space)
+    # One search thread: a search is over in less time than it takes to share it out.
+    config = EdgeConfig(
+        vectors=EdgeVectorParams(size=space.dimension, distance=Distance.Cosine), max_search_threads=1
+    )
+    try:
+        if any(shard_folder.glob("segments/*")):
+            return EdgeShard.load(str(shard_folder), config)
+        shard_folder.mkdir(exist_ok=True)
+        shard = EdgeShard.create(str(shard_folder), config)
+        _index_payload(shard)
+        return shard
+    except Exception as error:
+        if "WouldBlock" in str(error):
+            raise ConfigurationError(
+                f"the knowledge index in {folder} is in use by another process: "
+                "stop that process, or use a Qdrant server (PARLEY_QDRANT_URL)"
+            ) from error
+        raise _damaged(folder, error) from error
+
+
+def _index_payload(shard: Any) -> None:
+    from qdrant_edge import KeywordIndexParams, UpdateOperation
+
+    for field in (COMPANY, DOCUMENT):
+        params = KeywordIndexParams(is_tenant=field == COMPANY)
+        shard.update(UpdateOperation.create_field_index(field, params))
+    shard.flush()
+
+
+def _claim(folder: Path, space: Space) -> None:
+    """Writes down what the folder holds, or checks it against what was written."""
+    label = folder / "space.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if label.exists():
+            written = json.loads(label.read_text())
+            space.refuse_other(f"the knowledge index in {folder}", written["model"], written["dimension"])
+            return
+        if (folder / "shard").exists():
+            raise _damaged(folder, FileNotFoundError("space.json is missing"))
+        fresh = label.with_suffix(".new")
+        fresh.write_text(json.dumps({"model": space.model, "dimension": space.dimension}))
+        os.replace(fresh, label)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise _damaged(folder, error) from error
+
+
+def _damaged(folder: Path, error: Exception) -> ConfigurationError:
+    return ConfigurationError(
+        f"the knowledge index in {folder} cannot be opened ({_line(error)}): "
+        "restore it from a backup, or remove the folder and upload the documents again"
+    )
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,85 @@
+"""Documents in, answering passages out.
+
+The score that decides whether the agent answers or says that it does not know is the mean of two: how near
+the passage is to the question (cosine), and how much of what is asked it mentions (`coverage`). The
+numbers that this rests on are made by `bench.retrieval`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from engine.knowledge.chunk import Document, chunk
+from engine.knowledge.coverage import coverage
+from engine.knowledge.index import Found, VectorIndex
+from engine.providers.base import Embedder, Passage
+
+CANDIDATES = 16
+"""Nearest passages that are looked at for each search."""
+COVERAGE_WEIGHT = 0.5
+NO_CONTENT = 0.6
+"""Stands in for coverage where there is none to measure; cosine alone then decides."""
+EMBED_BATCH = 32
+"""Passages embedded at once, so that a long document lets the queries of calls in between."""
+MAX_QUERY_CHARS = 1000
+
+
+class Retriever:
+    """Searches and fills an index by means of an embedder. Raises what those raise, and DocumentError."""
+
+    def __init__(self, embedder: Embedder, index: VectorIndex) -> None:
+        self._embedder = embedder
+        self._index = index
+
+    async def search(
+        self, company_id: str, query: str, limit: int = 2, *, language: str = "en"
+    ) -> list[Passage]:
+        """The company's passages that answer best, best first; at most `limit`, none for an empty query.
+
+        A passage's score is between -0.5 and 1: one below the agent's `min_score` does not answer.
+        """
+        # What is asked comes last, so a rambling query keeps its end.
+        query = query.strip()[-MAX_QUERY_CHARS:]
+        if not query or limit < 1:
+            return []
+        [vector] = await self._embedder.embed([query], role="query")
+        found = await self._index.search(company_id, vector, max(limit, CANDIDATES))
+        return rank(query, found, language=language)[:limit]
+
+    async def ingest(self, company_id: str, document_id: str, source: str, text: str) -> int:
+        """Makes `text` the content of the document and returns its number of passages.
+
+        Raises DocumentError when there is nothing to read in it.
+        """
+        return await self.ingest_document(Document.from_text(company_id, document_id, source, text))
+
+    async def ingest_document(self, document: Document) -> int:
+        """As `ingest`, for a document whose pages have been read already."""
+        chunks = chunk(document)
+        texts = [each.context for each in chunks]
+        vectors: list[list[float]] = []
+        for start in range(0, len(texts), EMBED_BATCH):
+            vectors += await self._embedder.embed(texts[start : start + EMBED_BATCH], role="document")
+        await self._index.upsert(document.company_id, document.document_id, chunks, vectors)
+        return len(chunks)
+
+    async def delete(self, company_id: str, document_id: str) -> None:
+        """Forgets the document; nothing happens when there is none."""
+        await self._index.delete_document(company_id, document_id)
+
+
+def rank(query: str, found: Sequence[Found], *, language: str = "en") -> list[Passage]:
+    """What the index found, scored by nearness and coverage, best first."""
+    shares = None
+    if language.lower().startswith("en"):
+        shares = coverage(query, [each.context for each in found])
+    scored = [
+        replace(
+            each.passage,
+            score=(1 - COVERAGE_WEIGHT) * each.passage.score
+            + COVERAGE_WEIGHT * (shares[number] if shares is not None else NO_CONTENT),
+        )
+        for number, each in enumerate(found)
+    ]
+    return sorted(scored, key=lambda passage: passage.score, reverse=True)

@@ -1,0 +1,1 @@
+"""Embedders: text -> vectors. One module a library; the protocol is `engine.providers.base.Embedder`."""

@@ -1,0 +1,102 @@
+"""Embeddings by sentence-transformers, on this machine's CPU (or a GPU, by `device`).
+
+Loading takes about 4 s, nearly all of it the library's import. Two things of it are avoided: looking for the
+model on the network, and scikit-learn, which the library wants for distances that Parley never asks for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from engine.errors import ProviderUnavailable, WeightsError
+
+Role = Literal["query", "document"]
+
+
+class SentenceTransformerEmbedder:
+    """An `Embedder` on a model folder. Vectors are normalised: their dot product is the cosine.
+
+    The model runs in one thread of its own, one text or batch at a time. Raises WeightsError when the folder
+    holds no such model.
+    """
+
+    def __init__(self, folder: Path, *, device: str = "cpu", threads: int = 1) -> None:
+        self.name = folder.name
+        self._model = _load(folder, device, threads)
+        self._prompts = {role: self._model.prompts.get(role) or None for role in ("query", "document")}
+        dimension = self._model.get_embedding_dimension()
+        if not dimension:
+            raise WeightsError(f"the model in {folder} does not say how long its vectors are: use another")
+        self._dimension = int(dimension)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedder")
+
+    @property
+    def dimension(self) -> int:
+        return self._dimension
+
+    async def embed(self, texts: Sequence[str], *, role: Role) -> list[list[float]]:
+        """One vector a text. Raises ProviderUnavailable when the model fails.
+
+        Cancelled, it returns at once; what the thread has begun it finishes for nothing.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self.embed_now, texts, role)
+
+    def embed_now(self, texts: Sequence[str], role: Role) -> list[list[float]]:
+        """As `embed`, blocking."""
+        if not texts:
+            return []
+        try:
+            vectors = self._model.encode(
+                list(texts), prompt=self._prompts[role], normalize_embeddings=True, show_progress_bar=False
+            )
+        except RuntimeError as error:
+            raise ProviderUnavailable(f"the embedding model failed: {error}", provider=self.name) from error
+        return [[float(value) for value in vector] for vector in vectors]
+
+    def close(self) -> None:
+        """Ends the thread; what waits for it is cancelled."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _load(folder: Path, device: str, threads: int) -> Any:
+    # Read by the hub library when it is imported: a folder is all that is ever loaded.
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    with _without_scikit_learn():
+        import torch
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    if device == "cpu":
+        torch.set_num_threads(threads)
+    try:
+        return SentenceTransformer(str(folder), device=device, local_files_only=True)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise WeightsError(
+            f"the embedding model in {folder} cannot be loaded ({reason}): "
+            f"run `parley models pull {folder.name}`"
+        ) from error
+
+
+@contextmanager
+def _without_scikit_learn() -> Iterator[None]:
+    # Importing it costs 0.8 s and 38 MB, for `pairwise_distances` under Manhattan and Euclidean similarity.
+    if "sklearn.metrics" in sys.modules:
+        yield
+        return
+    stand_in = ModuleType("sklearn.metrics")
+    stand_in.pairwise_distances = None  # type: ignore[attr-defined]
+    sys.modules["sklearn.metrics"] = stand_in
+    try:
+        yield
+    finally:
+        del sys.modules["sklearn.metrics"]

@@ -1,0 +1,194 @@
+"""Any OpenAI-compatible chat server as a LanguageModel: llama.cpp, vLLM, `ray.serve.llm`, a vendor."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from json import JSONDecodeError
+from typing import Any, Literal
+
+import httpx2
+import openai
+from openai.types import CompletionUsage
+from openai.types.chat import ChatCompletionChunk
+
+from engine.errors import ProviderError, ProviderRejected, ProviderTimeout, ProviderUnavailable
+from engine.providers.base import ChatDelta, ChatRequest
+from engine.providers.llm.continuation import RepeatStripper
+from engine.providers.llm.slots import SlotTable
+
+Dialect = Literal["llama.cpp", "vllm", "openai"]
+
+GO_ON = "Go on from exactly where you stopped. Do not repeat anything."
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A server and how to speak to it. Times in seconds.
+
+    `dialect`: how it is made to go on with a reply that was begun (see `ChatRequest.continue_from`).
+    `slots`: llama.cpp's number of slots; 0 lets the server choose. `reply_lead`: what stands between its
+    chat template's generation prompt and a reply's first word, such as the space after "Agent:".
+    `silence_s`: the longest wait for the next bytes; the deadline of a whole request is the caller's.
+    """
+
+    base_url: str
+    model: str
+    api_key: str = ""
+    dialect: Dialect = "openai"
+    slots: int = 0
+    reply_lead: str = ""
+    seed: int | None = 0
+    connect_s: float = 2.0
+    silence_s: float = 20.0
+
+
+class OpenAICompatible:
+    """A LanguageModel over HTTP. One instance serves any number of requests at once.
+
+    Text comes without leading space, except where it goes on with `continue_from`: then
+    `continue_from.rstrip()` and the text make up the reply. Cancelling a request, or closing its generator,
+    closes the HTTP stream, upon which the server stops. Close the generator that you leave early.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._name = endpoint.model
+        self._slots = SlotTable(endpoint.slots)
+        # llama.cpp's server closes connections that the client still believes in: no reuse.
+        keep_alive = 0 if endpoint.dialect == "llama.cpp" else 100
+        self._client = openai.AsyncOpenAI(
+            base_url=endpoint.base_url,
+            api_key=endpoint.api_key or "none",
+            max_retries=0,
+            timeout=httpx2.Timeout(endpoint.silence_s, connect=endpoint.connect_s),
+            http_client=openai.DefaultAsyncHttpxClient(
+                limits=httpx2.Limits(max_keepalive_connections=keep_alive)
+            ),
+        )
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def generate(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
+        """Stream a reply; the last delta has `finish_reason`. Raises ProviderErrors."""
+        slot = self._slots.take(request.cache_key) if self._endpoint.slots else None
+        try:
+            with self._mapped_errors():
+                async for delta in self._stream(request, slot):
+                    yield delta
+        finally:
+            if slot is not None:
+                self._slots.give_back(slot)
+
+    async def _stream(self, request: ChatRequest, slot: int | None) -> AsyncIterator[ChatDelta]:
+        begun = request.continue_from.rstrip()
+        stripper = RepeatStripper(begun)
+        finish_reason: str | None = None
+        usage: CompletionUsage | None = None
+        started = False
+        stream = await self._client.chat.completions.create(**self._body(request, begun, slot))
+        try:
+            async for chunk in stream:
+                usage = chunk.usage or usage
+                text, reason = _content(chunk)
+                finish_reason = reason or finish_reason
+                if (text := self._join(stripper.push(text), begun=begun, started=started)) != "":
+                    started = True
+                    yield ChatDelta(text)
+        finally:
+            await stream.close()
+        if finish_reason is None:
+            raise ProviderUnavailable(f"{self._name} stopped in the middle of a reply", provider=self._name)
+        yield _last(self._join(stripper.end(), begun=begun, started=started), finish_reason, usage)
+
+    def _join(self, text: str, *, begun: str, started: bool) -> str:
+        """How a reply begins: without space, or, asked to go on in words, with one before its first word."""
+        if started or not text:
+            return text
+        if not begun:
+            return text.lstrip()
+        if self._endpoint.dialect == "openai" and text[0].isalnum():
+            return " " + text
+        return text
+
+    def _body(self, request: ChatRequest, begun: str, slot: int | None) -> dict[str, Any]:
+        messages = [{"role": message.role, "content": message.content} for message in request.messages]
+        extra: dict[str, Any] = {}
+        if begun:
+            lead = self._endpoint.reply_lead if self._endpoint.dialect != "openai" else ""
+            messages.append({"role": "assistant", "content": lead + begun})
+            match self._endpoint.dialect:
+                case "openai":
+                    messages.append({"role": "user", "content": GO_ON})
+                case "vllm":
+                    extra |= {"add_generation_prompt": False, "continue_final_message": True}
+                case "llama.cpp":
+                    pass  # a last message of the assistant's is prefilled
+        if slot is not None:
+            extra |= {"id_slot": slot, "cache_prompt": True}
+        body: dict[str, Any] = {
+            "model": self._endpoint.model,
+            "messages": messages,
+            "max_tokens": request.max_tokens,
+            "temperature": request.temperature,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "extra_body": extra,
+        }
+        if request.stop:
+            body["stop"] = list(request.stop)
+        if self._endpoint.seed is not None:
+            body["seed"] = self._endpoint.seed
+        return body
+
+    @contextmanager
+    def _mapped_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (openai.OpenAIError, httpx2.HTTPError, JSONDecodeError) as error:
+            raise _provider_error(error, self._name) from error
+
+
+def _content(chunk: ChatCompletionChunk) -> tuple[str, str | None]:
+    if not chunk.choices:
+        return "", None
+    choice = chunk.choices[0]
+    return choice.delta.content or "", choice.finish_reason
+
+
+def _last(text: str, finish_reason: str, usage: CompletionUsage | None) -> ChatDelta:
+    if usage is None:
+        return ChatDelta(text, finish_reason)
+    details = usage.prompt_tokens_details
+    return ChatDelta(
+        text,
+        finish_reason,
+        prompt_tokens=usage.prompt_tokens,
+        cached_tokens=details.cached_tokens if details is not None else None,
+        completion_tokens=usage.completion_tokens,
+    )
+
+
+def _provider_error(error: Exception, name: str) -> ProviderError:
+    """The vendor's error as one of ours, split by whether another provider may be asked."""
+    match error:
+        case openai.APITimeoutError() | httpx2.TimeoutException():
+            return ProviderTimeout(f"{name} sent nothing in time", provider=name)
+        case openai.APIConnectionError():
+            return ProviderUnavailable(f"{name} cannot be reached: {error.__cause__ or error}", provider=name)
+        case openai.APIStatusError():
+            return _by_status(error.status_code, error.message, name)
+        case openai.APIError() if error.code is not None and error.code.isdigit():
+            return _by_status(int(error.code), error.message, name)
+        case _:
+            return ProviderUnavailable(f"{name} broke off: {error}", provider=name)
+
+
+def _by_status(status: int, message: str, name: str) -> ProviderError:
+    if status == 408:
+        return ProviderTimeout(f"{name} answered {status}: {message}", provider=name)
+    if status == 429 or status >= 500:
+        return ProviderUnavailable(f"{name} answered {status}: {message}", provider=name)
+    return ProviderRejected(f"{name} answered {status}: {message}", provider=name)

@@ -1,0 +1,87 @@
+"""One utterance as an SttSession, for anything that transcribes whole utterances."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from engine.errors import ProviderRejected
+from engine.providers.base import SAMPLE_RATE_HZ, Transcript
+
+Transcribe = Callable[[bytes, str], Awaitable[Transcript]]
+"""(mu-law 8 kHz, language) -> Transcript; raises ProviderErrors."""
+
+LONGEST_S = 300.0
+
+
+class BufferedSession:
+    """Keeps what is pushed and transcribes all of it at `finish`.
+
+    `finish` may be called once; a second call, a `finish` after `close`, a `push` after either and audio
+    beyond `longest_s` raise ProviderRejected: they are mistakes of the caller, and another provider would not
+    mend them. Audio beyond the bound is refused whole; what was pushed before it can still be finished.
+    Cancelling `finish`, or closing meanwhile, cancels the running transcription; after a close `finish`
+    raises ProviderRejected in its waiting task.
+    """
+
+    def __init__(
+        self,
+        transcribe: Transcribe,
+        *,
+        language: str = "en",
+        longest_s: float = LONGEST_S,
+        provider: str = "",
+    ) -> None:
+        self._transcribe = transcribe
+        self._language = language
+        self._most_bytes = int(longest_s * SAMPLE_RATE_HZ)
+        self._provider = provider
+        self._audio = bytearray()
+        self._finished = False
+        self._closed = False
+        self._running: asyncio.Future[Transcript] | None = None
+
+    def push(self, audio: bytes) -> None:
+        """Add mu-law bytes; never blocks."""
+        self._refuse_if_over("push more audio")
+        if len(self._audio) + len(audio) > self._most_bytes:
+            longest_s = self._most_bytes // SAMPLE_RATE_HZ
+            raise self._rejected(f"an utterance may last {longest_s} s: finish it and open another session")
+        self._audio += audio
+
+    async def finish(self) -> Transcript:
+        """The transcript of everything pushed."""
+        self._refuse_if_over("finish")
+        self._finished = True
+        audio = bytes(self._audio)
+        self._audio.clear()
+        self._running = asyncio.ensure_future(self._transcribe(audio, self._language))
+        try:
+            return await self._running
+        except asyncio.CancelledError:
+            if self._closed and self._running.cancelled() and not _cancelling():
+                raise self._rejected("the session was closed while it was being finished") from None
+            raise
+
+    async def close(self) -> None:
+        """End the session, at any time and any number of times; what runs has ended when it returns."""
+        self._closed = True
+        self._audio.clear()
+        if self._running is not None and not self._running.done():
+            self._running.cancel()
+            await asyncio.wait([self._running])
+
+    def _refuse_if_over(self, what: str) -> None:
+        if self._closed:
+            raise self._rejected(f"cannot {what}: the session is closed, open another")
+        if self._finished:
+            raise self._rejected(f"cannot {what}: the session is finished, open another")
+
+    def _rejected(self, message: str) -> ProviderRejected:
+        return ProviderRejected(message, provider=self._provider)
+
+
+def _cancelling() -> bool:
+    """Whether somebody is cancelling the current task itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

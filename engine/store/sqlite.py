@@ -1,0 +1,156 @@
+"""The embedded store: one SQLite file in WAL mode, one writing thread, commits in groups.
+
+Appends that arrive while a commit is under way share the next one: with many calls at once the disk is
+asked once for all of them, and a single append waits for nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from engine.errors import ConfigurationError
+from engine.store.base import Conflict
+from models import AgentConfig, CallEvent, Company
+
+T = TypeVar("T")
+
+MAX_WAITING = 10_000
+GROUP = 200
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS companies (id TEXT PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS agents (
+    company_id TEXT NOT NULL, id TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (company_id, id));
+CREATE TABLE IF NOT EXISTS call_events (
+    call_id TEXT NOT NULL, seq INTEGER NOT NULL, company_id TEXT NOT NULL, kind TEXT NOT NULL,
+    document TEXT NOT NULL, PRIMARY KEY (call_id, seq)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS call_events_by_company ON call_events (company_id, call_id);
+"""
+
+_Job = tuple[Callable[[sqlite3.Connection], Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop]
+
+
+class SqliteStore:
+    """See `Store`. All SQL runs in one thread of this object's own; `close` ends it."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._jobs: queue.Queue[_Job | None] = queue.Queue(MAX_WAITING)
+        try:
+            self._connection = sqlite3.connect(
+                path, timeout=10.0, isolation_level=None, check_same_thread=False
+            )
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=FULL")
+            self._connection.executescript(SCHEMA)
+        except sqlite3.Error as error:
+            raise ConfigurationError(
+                f"cannot open the database {path}: {error}; move it away or mend it"
+            ) from error
+        self._thread = threading.Thread(target=self._work, name="sqlite", daemon=True)
+        self._thread.start()
+
+    async def put_company(self, company: Company) -> None:
+        row = (company.id, company.model_dump_json())
+        await self._run(lambda db: db.execute("INSERT OR REPLACE INTO companies VALUES (?, ?)", row))
+
+    async def company(self, company_id: str) -> Company | None:
+        sql = "SELECT document FROM companies WHERE id = ?"
+        row = await self._run(lambda db: db.execute(sql, (company_id,)).fetchone())
+        return Company.model_validate_json(row[0]) if row else None
+
+    async def put_agent(self, agent: AgentConfig) -> None:
+        row = (agent.company_id, agent.id, agent.model_dump_json())
+        await self._run(lambda db: db.execute("INSERT OR REPLACE INTO agents VALUES (?, ?, ?)", row))
+
+    async def agent(self, company_id: str, agent_id: str) -> AgentConfig | None:
+        sql = "SELECT document FROM agents WHERE company_id = ? AND id = ?"
+        row = await self._run(lambda db: db.execute(sql, (company_id, agent_id)).fetchone())
+        return AgentConfig.model_validate_json(row[0]) if row else None
+
+    async def append_events(self, events: Sequence[CallEvent]) -> None:
+        rows = [(e.call_id, e.seq, e.company_id, e.kind, e.model_dump_json()) for e in events]
+        await self._run(lambda db: _append(db, rows))
+
+    async def events(self, company_id: str, call_id: str) -> list[CallEvent]:
+        sql = "SELECT document FROM call_events WHERE call_id = ? AND company_id = ? ORDER BY seq"
+        rows = await self._run(lambda db: db.execute(sql, (call_id, company_id)).fetchall())
+        return [CallEvent.model_validate_json(row[0]) for row in rows]
+
+    async def open_calls(self) -> list[tuple[str, str]]:
+        sql = """SELECT DISTINCT company_id, call_id FROM call_events WHERE call_id NOT IN
+                 (SELECT call_id FROM call_events WHERE kind = 'call_ended')"""
+        return await self._run(lambda db: [tuple(row) for row in db.execute(sql)])
+
+    async def close(self) -> None:
+        """Finish what was asked for, then close the file."""
+        self._jobs.put_nowait(None)
+        await asyncio.to_thread(self._thread.join)
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        try:
+            self._jobs.put_nowait((work, future, loop))
+        except queue.Full:
+            raise ConfigurationError("the database is too slow: more than 10,000 writes wait") from None
+        return await future
+
+    def _work(self) -> None:
+        while True:
+            jobs = [self._jobs.get()]
+            while len(jobs) < GROUP and not self._jobs.empty():
+                jobs.append(self._jobs.get())
+            self._commit([job for job in jobs if job is not None])
+            if None in jobs:
+                self._connection.close()
+                return
+
+    def _commit(self, jobs: Sequence[_Job]) -> None:
+        """Run jobs in one transaction, each in a savepoint: one that fails takes no other along."""
+        db = self._connection
+        done: list[tuple[_Job, Any, BaseException | None]] = []
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            for job in jobs:
+                db.execute("SAVEPOINT job")
+                try:
+                    done.append((job, job[0](db), None))
+                except (sqlite3.Error, Conflict) as error:
+                    db.execute("ROLLBACK TO job")
+                    done.append((job, None, error))
+                db.execute("RELEASE job")
+            db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            done = [(job, None, error) for job in jobs]
+        for (_, future, loop), result, failure in done:
+            loop.call_soon_threadsafe(_resolve, future, result, failure)
+
+
+def _append(db: sqlite3.Connection, rows: Sequence[tuple[str, int, str, str, str]]) -> None:
+    for row in rows:
+        added = db.execute("INSERT OR IGNORE INTO call_events VALUES (?, ?, ?, ?, ?)", row).rowcount
+        if added:
+            continue
+        sql = "SELECT document FROM call_events WHERE call_id = ? AND seq = ?"
+        (there,) = db.execute(sql, row[:2]).fetchone()
+        if there != row[4]:
+            raise Conflict(f"event {row[1]} of call {row[0]} was written by another")
+
+
+def _resolve(future: asyncio.Future[Any], result: Any, failure: BaseException | None) -> None:
+    if future.done():
+        return
+    if isinstance(failure, sqlite3.Error):
+        failure = ConfigurationError(f"database: {failure}")
+    if failure is not None:
+        future.set_exception(failure)
+    else:
+        future.set_result(result)

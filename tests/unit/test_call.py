@@ -1,0 +1,161 @@
+"""Edge, link and conductor together: what happens to a call when its parts die."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from models import AgentConfig, Phrases
+from tests.unit.call_bench import LOUD, QUIET, CallBench, Socket
+
+AGENT = AgentConfig(id="front", company_id="acme", phrases=Phrases(greeting="Hello."))
+ANSWER = "We open at nine on weekdays. On Saturdays we open at ten in the morning."
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[CallBench]:
+    bench = CallBench(AGENT)
+    yield bench
+    await bench.close()
+
+
+async def greeted(bench: CallBench) -> None:
+    bench.connect()
+    await bench.socket.until(lambda: bench.socket.told("heard"))
+
+
+def agent_said(bench: CallBench) -> list[str]:
+    return [told["text"].strip() for told in bench.socket.told("agent")]
+
+
+async def test_a_question_is_answered_and_journaled(bench: CallBench) -> None:
+    await greeted(bench)
+    await bench.ask("When do you open?")
+    await bench.socket.until(lambda: len(bench.socket.told("heard")) == 2)
+    assert bench.socket.told("user")[0]["text"] == "When do you open?"
+    assert " ".join(agent_said(bench)[1:]) == ANSWER
+    assert [event.seq for event in bench.journal.events] == list(range(len(bench.journal.events)))
+    assert bench.journal.of("heard")[-1]["text"] == ANSWER
+
+
+async def test_the_caller_hangs_up(bench: CallBench) -> None:
+    await greeted(bench)
+    bench.socket.put(event="stop", stop={"accountSid": "AC1", "callSid": "CA1"})
+    assert await bench.tasks[0] == "caller hung up"
+    conductor = bench.ports[0].conductor
+    assert conductor is not None
+    await conductor.finished.wait()
+    assert bench.journal.of("call_ended") == [{"reason": "caller hung up"}]
+
+
+async def test_speech_over_the_agent_stops_it_at_once_and_a_turn_replaces_the_answer(bench: CallBench) -> None:
+    await greeted(bench)
+    await bench.ask("When do you open?")
+    await bench.socket.until(lambda: len(agent_said(bench)) >= 2)
+    await bench.ask("And where are you located then?")
+    await bench.socket.until(lambda: len(bench.socket.told("user")) == 2)
+    assert bench.socket.count("clear") >= 1
+    interrupted = bench.journal.of("heard")[-1]
+    assert interrupted["interrupted"] is True
+    assert ANSWER.startswith(interrupted["text"])
+
+
+async def test_a_cough_over_the_agent_changes_nothing_of_what_is_heard(bench: CallBench) -> None:
+    await greeted(bench)
+    await bench.ask("When do you open?")
+    await bench.socket.until(lambda: len(agent_said(bench)) >= 2)
+    await bench.ask("")
+    await bench.socket.until(lambda: len(bench.socket.told("heard")) == 2)
+    assert bench.journal.of("heard")[-1]["text"] == ANSWER
+    assert bench.journal.of("heard")[-1]["interrupted"] is False
+
+
+async def test_an_actor_killed_in_mid_answer_is_replaced_and_nothing_is_said_twice(bench: CallBench) -> None:
+    await greeted(bench)
+    await bench.ask("When do you open?")
+    await bench.socket.until(lambda: len(agent_said(bench)) >= 2)
+    await bench.ports[0].kill()
+    await bench.socket.until(lambda: len(bench.socket.told("heard")) == 2)
+    assert len(bench.ports) == 2
+    assert " ".join(agent_said(bench)[1:]) == ANSWER
+    assert bench.journal.of("heard")[-1]["text"] == ANSWER
+    assert len(bench.journal.of("turn_ended")) == 1
+    assert bench.journal.of("attached")[0]["reason"] == "actor lost"
+
+
+async def test_an_actor_killed_in_mid_question_hears_all_of_it_from_the_edge(bench: CallBench) -> None:
+    await greeted(bench)
+    bench.models.heard = ["When do you open?"]
+    bench.socket.audio(LOUD, 40)
+    port = bench.ports[0]
+    await bench.socket.until(lambda: {"type": "state", "state": "hearing"} in bench.socket.told("state"))
+    await port.kill()
+    bench.socket.audio(LOUD, 10)
+    bench.socket.audio(QUIET, 15)
+    await bench.socket.until(lambda: len(bench.socket.told("user")) == 1)
+    assert bench.models.transcribed[-1] >= 50 * 160, "both halves of the question"
+    await bench.socket.until(lambda: len(bench.socket.told("heard")) == 2)
+    assert len(bench.journal.of("turn_ended")) == 1
+
+
+async def test_an_actor_killed_while_it_thinks_leaves_the_turn_to_its_replacement(bench: CallBench) -> None:
+    await greeted(bench)
+    bench.models.hold_llm.clear()
+    await bench.ask("When do you open?")
+    await bench.socket.until(lambda: bench.socket.told("user"))
+    await bench.ports[0].kill()
+    bench.models.hold_llm.set()
+    await bench.socket.until(lambda: len(bench.socket.told("heard")) == 2)
+    assert [data["text"] for data in bench.journal.of("turn_ended")] == ["When do you open?"]
+    assert bench.journal.of("heard")[-1]["text"] == ANSWER
+
+
+async def test_the_history_survives_a_replacement(bench: CallBench) -> None:
+    await greeted(bench)
+    await bench.ask("When do you open?")
+    await bench.socket.until(lambda: len(bench.socket.told("heard")) == 2)
+    await bench.ports[0].kill()
+    await bench.ask("And where are you located?")
+    await bench.socket.until(lambda: len(bench.socket.told("user")) == 2)
+    prompt = " ".join(message.content for message in bench.models.requests[-1].messages)
+    assert "When do you open?" in prompt
+    assert "in the morning" in prompt
+
+
+async def test_a_lost_socket_ends_the_call_after_its_grace(bench: CallBench) -> None:
+    await greeted(bench)
+    bench.socket.drop()
+    assert await bench.tasks[0] == "connection lost"
+    conductor = bench.ports[0].conductor
+    assert conductor is not None
+    await conductor.finished.wait()
+    assert bench.journal.of("call_ended") == [{"reason": "connection lost"}]
+
+
+async def test_a_carrier_that_reconnects_in_mid_answer_hears_the_rest(bench: CallBench) -> None:
+    await greeted(bench)
+    await bench.ask("When do you open?")
+    await bench.socket.until(lambda: len(agent_said(bench)) >= 2)
+    bench.socket.drop()
+    await bench.tasks[0]
+    again = Socket()
+    bench.connect(again)
+    await again.until(lambda: again.told("heard"))
+    assert bench.journal.of("heard")[-1]["text"] == ANSWER
+    assert not bench.journal.of("call_ended")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["this is no JSON", '{"event":"media"}', '{"event":"media","streamSid":"MZ1","media":{"payload":"!!"}}'],
+)
+async def test_a_broken_message_ends_that_call_with_a_reason(bench: CallBench, bad: str) -> None:
+    await greeted(bench)
+    bench.socket.raw(bad)
+    assert await bench.tasks[0] == "protocol error"
+    assert bench.socket.closed == 1008
+    conductor = bench.ports[0].conductor
+    assert conductor is not None
+    await conductor.finished.wait()
+    assert bench.journal.of("call_ended") == [{"reason": "protocol error"}]

@@ -1,0 +1,354 @@
+"""The rules of turn-taking, one test a rule, on a virtual clock."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.dialog import commands as cmd
+from engine.dialog import events as ev
+from engine.dialog.core import Dialog
+from engine.dialog.table import RULES, TABLE, Phase
+from models import AgentConfig, TurnTaking
+from tests.unit.dialog_bench import AGENT, BAD, GOOD, SECOND, Bench
+
+
+@pytest.fixture
+def bench() -> Bench:
+    bench = Bench()
+    bench.greet()
+    return bench
+
+
+def test_every_row_of_the_table_has_a_handler_and_no_two_rows_contradict() -> None:
+    assert len(TABLE) == sum(len(rule.phases) for rule in RULES)
+    assert all(callable(getattr(Dialog, rule.handler)) for rule in RULES)
+
+
+def test_the_greeting_is_said_first_and_then_the_agent_listens() -> None:
+    bench = Bench()
+    bench.feed(ev.Started())
+    assert bench.last(cmd.Synthesise).phrase, "fixed phrases may come from the cache"
+    bench.speak_all()
+    assert bench.phase is Phase.SPEAKING
+    bench.finish_all()
+    assert bench.phase is Phase.LISTENING
+    assert bench.played_text() == [AGENT.phrases.greeting]
+
+
+def test_the_answer_is_prepared_in_the_pause_and_heard_only_when_the_turn_is_over(bench: Bench) -> None:
+    bench.say("When do you open?")
+    bench.know()
+    bench.generate("We open at nine.")
+    bench.speak_all()
+    assert bench.phase is Phase.PAUSED
+    assert len(bench.all(cmd.Play)) == 1, "only the greeting"
+    bench.sleep(0.08)
+    assert bench.phase is Phase.SPEAKING
+    assert bench.played_text()[1:] == ["We open at nine."]
+
+
+def test_nothing_is_played_before_it_stands_in_the_journal(bench: Bench) -> None:
+    bench.ask("When do you open?", "We open at nine.")
+    play = bench.log.index(bench.last(cmd.Play))
+    before = [c.kind for c in bench.log[:play] if isinstance(c, cmd.Append)]
+    assert before[-2:] == ["turn_ended", "reply_released"]
+
+
+def test_a_caller_who_goes_on_cancels_the_attempt_and_is_transcribed_as_one(bench: Bench) -> None:
+    bench.say("When do you")
+    first = bench.last(cmd.Transcribe).attempt
+    bench.feed(ev.CallerSpoke(12 * SECOND))
+    assert bench.all(cmd.CancelAttempt)[-1].attempt == first
+    assert not bench.all(cmd.EndUtterance), "the audio so far is kept"
+    bench.now += 0.5
+    bench.pause("When do you open on Mondays?", at=13 * SECOND)
+    bench.know()
+    bench.generate("At nine.")
+    bench.speak_all()
+    bench.sleep(0.2)
+    assert [data["text"] for data in bench.appended("turn_ended")] == ["When do you open on Mondays?"]
+
+
+def test_results_of_a_cancelled_attempt_change_nothing(bench: Bench) -> None:
+    bench.say("When do you")
+    stale = bench.last(cmd.Retrieve).attempt
+    bench.feed(ev.CallerSpoke(12 * SECOND))
+    assert bench.feed(ev.Retrieved(stale, (GOOD,))) == []
+
+
+@pytest.mark.parametrize("text", ["My number is 5 5 5", "I would like to", "It is spelled B R O", "I live at, um,"])
+def test_words_that_promise_more_make_the_agent_patient(bench: Bench, text: str) -> None:
+    bench.say(text, probability=0.99)
+    bench.sleep(0.9)
+    assert bench.phase is Phase.PAUSED
+    bench.sleep(0.4)
+    assert bench.phase is Phase.THINKING
+
+
+def test_an_intonation_that_promises_more_makes_the_agent_patient(bench: Bench) -> None:
+    bench.say("I wanted to ask something.", probability=0.05)
+    bench.sleep(0.6)
+    assert bench.phase is Phase.PAUSED
+
+
+def test_a_turn_taken_too_early_is_given_back_while_nothing_was_heard(bench: Bench) -> None:
+    bench.say("When do you open")
+    bench.sleep(0.2)
+    assert bench.phase is Phase.THINKING
+    bench.feed(ev.CallerSpoke(12 * SECOND))
+    assert bench.phase is Phase.HEARING
+    bench.pause("When do you open on Mondays?", at=13 * SECOND)
+    bench.sleep(0.2)
+    turns = bench.appended("turn_ended")
+    assert [data["turn"] for data in turns] == [1, 1], "the same turn, said in full"
+    assert len(bench.dialog.history) == 1
+
+
+def test_the_reply_is_said_clause_by_clause_while_it_is_generated(bench: Bench) -> None:
+    bench.say("When do you open?")
+    bench.know()
+    bench.sleep(0.2)
+    bench.generate("We open at nine on weekdays. On Saturdays we ", finish=False)
+    bench.speak_all()
+    assert bench.phase is Phase.SPEAKING
+    assert len(bench.all(cmd.Play)) == 2
+    bench.generate("open at ten.")
+    bench.speak_all()
+    bench.finish_all()
+    assert bench.phase is Phase.LISTENING
+    assert bench.appended("heard")[-1]["text"] == "We open at nine on weekdays. On Saturdays we open at ten."
+
+
+def test_before_the_turn_is_over_only_the_first_clause_is_spoken(bench: Bench) -> None:
+    bench.say("When do you open?")
+    bench.know()
+    bench.generate("We open at nine on weekdays. On Saturdays we open at ten. On Sundays we are closed.")
+    bench.speak_all()
+    assert len(bench.all(cmd.Synthesise)) == 2, "the greeting and one clause"
+    bench.sleep(0.2)
+    bench.speak_all()
+    assert len(bench.all(cmd.Synthesise)) == 4
+
+
+def test_what_the_knowledge_does_not_say_is_not_answered(bench: Bench) -> None:
+    bench.say("Do you sell bulbs?")
+    bench.know(BAD)
+    bench.speak_all()
+    bench.sleep(0.2)
+    assert not bench.all(cmd.Generate)
+    assert bench.played_text()[-1] == AGENT.phrases.unknown
+
+
+def test_goodbye_is_played_out_before_hanging_up(bench: Bench) -> None:
+    bench.say("Thank you, goodbye.")
+    bench.speak_all()
+    bench.sleep(0.3)
+    assert bench.played_text()[-1] == AGENT.phrases.closing
+    assert not bench.all(cmd.HangUp)
+    bench.finish_all()
+    assert bench.phase is Phase.ENDED
+    assert bench.log[-1] == bench.last(cmd.HangUp)
+
+
+def test_noise_is_forgotten(bench: Bench) -> None:
+    bench.say("")
+    assert bench.phase is Phase.LISTENING
+    assert bench.all(cmd.EndUtterance)
+    assert not bench.appended("turn_ended")
+
+
+def test_after_three_utterances_without_a_word_the_agent_asks_again(bench: Bench) -> None:
+    for n in range(3):
+        bench.say("", at=(10 + 2 * n) * SECOND)
+    bench.speak_all()
+    assert bench.played_text()[-1] == AGENT.phrases.not_heard
+
+
+class TestInterruption:
+    @pytest.fixture
+    def speaking(self, bench: Bench) -> Bench:
+        bench.ask("When do you open?", "We open at nine on weekdays and at ten on Saturdays.")
+        bench.feed(ev.CallerSpoke(20 * SECOND))
+        piece = bench.last(cmd.Play).piece
+        bench.feed(ev.PlayoutHeld((ev.PieceHeard(piece, 4_000, SECOND),)))
+        assert bench.phase is Phase.INTERRUPTED
+        return bench
+
+    @pytest.mark.parametrize("sound", ["", "Mm-hmm.", "Yeah.", "Okay, okay."])
+    def test_a_cough_or_a_backchannel_lets_the_agent_go_on(self, speaking: Bench, sound: str) -> None:
+        speaking.pause(sound, at=21 * SECOND)
+        assert speaking.phase is Phase.SPEAKING
+        assert speaking.all(cmd.ResumePlayout)
+        assert not speaking.all(cmd.FlushPlayout)
+
+    def test_a_real_turn_drops_the_rest_and_is_answered(self, speaking: Bench) -> None:
+        speaking.pause("And on Sundays, are you open then?", at=21 * SECOND)
+        assert speaking.all(cmd.FlushPlayout)
+        speaking.know()
+        speaking.generate("We are closed on Sundays.")
+        speaking.speak_all()
+        speaking.sleep(0.3)
+        assert speaking.played_text()[-1] == "We are closed on Sundays."
+
+    def test_only_words_that_were_heard_are_history(self, speaking: Bench) -> None:
+        speaking.pause("And on Sundays, are you open then?", at=21 * SECOND)
+        heard = speaking.appended("heard")[-1]
+        full = "We open at nine on weekdays and at ten on Saturdays."
+        assert heard["interrupted"] is True
+        text = str(heard["text"])
+        assert 0 < len(text) < len(full)
+        assert full.startswith(text)
+        assert speaking.dialog.history[0].agent == text
+
+    def test_nothing_is_played_while_the_caller_speaks_over_the_agent(self, speaking: Bench) -> None:
+        played = len(speaking.all(cmd.Play))
+        speaking.speak_all()
+        assert len(speaking.all(cmd.Play)) == played
+
+
+def test_a_closing_cannot_be_interrupted(bench: Bench) -> None:
+    bench.say("Goodbye.")
+    bench.speak_all()
+    bench.sleep(0.3)
+    bench.feed(ev.CallerSpoke(20 * SECOND))
+    assert bench.phase is Phase.SPEAKING
+    assert not bench.last(cmd.Play).interruptible
+    bench.finish_all()
+    assert bench.phase is Phase.ENDED
+
+
+def test_an_agent_that_may_not_be_interrupted_hears_who_still_speaks_at_its_end() -> None:
+    bench = Bench(AGENT.model_copy(update={"turn_taking": TurnTaking(interruptible=False)}))
+    bench.feed(ev.Started())
+    bench.speak_all()
+    bench.feed(ev.CallerSpoke(SECOND))
+    bench.finish_all()
+    assert bench.phase is Phase.HEARING
+
+
+def test_a_late_answer_is_preceded_by_a_filler(bench: Bench) -> None:
+    bench.say("When do you open?")
+    bench.sleep(2.0)
+    bench.speak_all()
+    assert bench.played_text()[-1] == AGENT.phrases.filler
+    bench.know()
+    bench.generate("At nine.")
+    bench.speak_all()
+    bench.finish_all()
+    assert bench.played_text()[-1] == "At nine."
+    assert [data["text"] for data in bench.appended("heard")][-1] == "At nine.", "a filler is not history"
+
+
+def test_silence_is_broken_once_and_then_the_call_ends(bench: Bench) -> None:
+    bench.sleep(12.1)
+    bench.speak_all()
+    assert bench.played_text()[-1] == AGENT.phrases.still_there
+    bench.finish_all()
+    bench.sleep(10.1)
+    bench.speak_all()
+    bench.finish_all()
+    assert bench.phase is Phase.ENDED
+
+
+def test_the_longest_call_ends_with_a_spoken_notice(bench: Bench) -> None:
+    bench.ask("When do you open?", "At nine.")
+    bench.dialog._timers.cancel("silence")
+    bench.sleep(700)
+    bench.speak_all()
+    assert bench.played_text()[-1] == AGENT.phrases.time_limit
+    bench.finish_all()
+    assert bench.phase is Phase.ENDED
+
+
+def test_digits_are_a_turn_after_a_hash_or_a_while(bench: Bench) -> None:
+    for digit in "12#":
+        bench.feed(ev.DigitPressed(digit))
+    assert bench.appended("turn_ended")[-1]["text"] == "1 2"
+    other = Bench()
+    other.greet()
+    other.feed(ev.DigitPressed("7"))
+    other.sleep(2.6)
+    assert other.appended("turn_ended")[-1]["text"] == "7"
+
+
+@pytest.mark.parametrize(
+    ("stage", "phrase"),
+    [
+        (ev.Stage.TRANSCRIBE, AGENT.phrases.not_heard),
+        (ev.Stage.RETRIEVE, AGENT.phrases.unknown),
+        (ev.Stage.GENERATE, AGENT.phrases.apology),
+    ],
+)
+def test_a_failed_stage_is_never_silence(bench: Bench, stage: ev.Stage, phrase: str) -> None:
+    bench.feed(ev.CallerSpoke(10 * SECOND))
+    bench.now += 1
+    bench.feed(ev.CallerPaused(11 * SECOND, 144.0))
+    attempt = bench.last(cmd.Transcribe).attempt
+    if stage is not ev.Stage.TRANSCRIBE:
+        bench.pause("When do you open?")
+        attempt = bench.last(cmd.Transcribe).attempt
+    if stage is ev.Stage.GENERATE:
+        bench.know()
+    bench.sleep(0.3)
+    bench.feed(ev.Failed(stage, attempt, "gone"))
+    bench.speak_all()
+    assert bench.played_text()[-1] == phrase
+
+
+def test_without_the_turn_model_words_and_silence_decide(bench: Bench) -> None:
+    bench.feed(ev.CallerSpoke(10 * SECOND))
+    bench.now += 1
+    bench.feed(ev.CallerPaused(11 * SECOND, 144.0))
+    attempt = bench.last(cmd.Transcribe).attempt
+    from engine.providers.base import Transcript
+
+    bench.feed(ev.Transcribed(attempt, Transcript("When do you open?")))
+    bench.feed(ev.Failed(ev.Stage.SCORE, attempt, "gone"))
+    bench.sleep(1.2)
+    assert bench.phase is Phase.THINKING
+
+
+def test_speech_that_cannot_be_made_becomes_the_apology_once(bench: Bench) -> None:
+    bench.say("When do you open?")
+    bench.know()
+    bench.sleep(0.2)
+    bench.generate("At nine.")
+    bench.feed(ev.Failed(ev.Stage.SYNTHESISE, bench.last(cmd.Synthesise).piece, "gone"))
+    assert bench.last(cmd.Synthesise).text == AGENT.phrases.apology
+    bench.feed(ev.Failed(ev.Stage.SYNTHESISE, bench.last(cmd.Synthesise).piece, "gone"))
+    assert bench.phase is Phase.LISTENING, "nothing can be spoken: listen rather than hang"
+
+
+def test_the_call_ends_with_a_reason_whatever_was_going_on(bench: Bench) -> None:
+    bench.ask("When do you open?", "At nine.")
+    bench.feed(ev.HungUp("caller hung up"))
+    assert bench.appended("call_ended") == [{"reason": "caller hung up"}]
+    assert bench.dialog.wake_at is None
+    assert bench.feed(ev.CallerSpoke(0)) == []
+
+
+def test_the_prompt_holds_history_and_facts(bench: Bench) -> None:
+    bench.ask("When do you open?", "At nine.")
+    bench.finish_all()
+    bench.say("And where are you located?", at=30 * SECOND)
+    bench.know()
+    prompt = " ".join(message.content for message in bench.last(cmd.Generate).request.messages)
+    assert "When do you open?" in prompt
+    assert "At nine." in prompt
+    assert prompt.index("And where are you located?") > prompt.index("At nine.")
+
+
+def test_the_timeline_of_a_turn_is_told_in_order(bench: Bench) -> None:
+    bench.ask("When do you open?", "At nine.")
+    piece = bench.last(cmd.Play).piece
+    bench.feed(ev.PieceStarted(piece, bench.now * 1000 + 5))
+    bench.finish_all()
+    told = next(t.event for t in reversed(bench.all(cmd.Tell)) if t.event["type"] == "turn")
+    stamps = told["stamps"]
+    order = ["speech_end", "pause", "transcript", "context", "first_token", "first_audio", "confirmed", "released"]
+    assert [stamps[name] for name in order] == sorted(stamps[name] for name in order)
+    assert set(order) < set(stamps)
+
+
+def test_agents_are_values() -> None:
+    assert AgentConfig(id="a", company_id="c") == AgentConfig(id="a", company_id="c")

@@ -1,0 +1,120 @@
+"""The retriever over the real index, with an embedder of counted words."""
+
+import os
+import re
+import tempfile
+import zlib
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from engine import demo
+from engine.errors import DocumentError
+from engine.knowledge.edge_index import EdgeIndex
+from engine.knowledge.index import Found, Space
+from engine.knowledge.retrieve import EMBED_BATCH, Retriever, rank
+from engine.providers.base import Passage
+
+DIMENSION = 256
+
+
+class WordCounts:
+    """An `Embedder` that counts words (and their beginnings): near is what shares words."""
+
+    def __init__(self) -> None:
+        self.largest = 0
+
+    @property
+    def dimension(self) -> int:
+        return DIMENSION
+
+    async def embed(self, texts: Sequence[str], *, role: Literal["query", "document"]) -> list[list[float]]:
+        self.largest = max(self.largest, len(texts))
+        return [self._count(text) for text in texts]
+
+    def _count(self, text: str) -> list[float]:
+        counts = [0.01] * DIMENSION
+        for word in re.findall(r"\w+", text.lower()):
+            counts[zlib.crc32(word[:4].encode()) % DIMENSION] += len(word) / 4
+        return counts
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder in memory where there is one: a disk makes every flush wait."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+async def retriever(place: Path) -> AsyncIterator[Retriever]:
+    index = await EdgeIndex.open(place, Space("word-counts", DIMENSION))
+    yield Retriever(WordCounts(), index)
+    await index.close()
+
+
+async def test_the_demo_page_answers(retriever: Retriever) -> None:
+    assert await retriever.ingest("demo", "page", "clinic.txt", demo.knowledge()) >= 15
+    best, *rest = await retriever.search("demo", "How much is a check-up?", 2)
+    assert best.text == "A check-up costs 60 dollars."
+    assert (best.source, best.document_id) == ("clinic.txt", "page")
+    assert len(rest) == 1
+    assert best.score >= rest[0].score
+
+
+async def test_swapping_the_page_swaps_the_answers(retriever: Retriever) -> None:
+    await retriever.ingest("demo", "page", "clinic.txt", demo.knowledge("clinic"))
+    await retriever.ingest("demo", "page", "garden.txt", demo.knowledge("garden"))
+    best = (await retriever.search("demo", "What is your address?", 1))[0]
+    assert "220 Station Road" in best.text
+    await retriever.delete("demo", "page")
+    assert await retriever.search("demo", "What is your address?", 1) == []
+
+
+async def test_nothing_asked_nothing_found(retriever: Retriever) -> None:
+    await retriever.ingest("demo", "page", "clinic.txt", demo.knowledge())
+    assert await retriever.search("demo", "  ", 2) == []
+    assert await retriever.search("demo", "parking", 0) == []
+    assert await retriever.search("other", "parking", 2) == []
+
+
+async def test_an_unreadable_upload_leaves_the_old_one(retriever: Retriever) -> None:
+    await retriever.ingest("demo", "page", "clinic.txt", "Parking is free.")
+    with pytest.raises(DocumentError, match="holds no text"):
+        await retriever.ingest("demo", "page", "clinic.txt", "\n")
+    assert len(await retriever.search("demo", "parking", 2)) == 1
+
+
+async def test_a_long_document_is_embedded_in_parts(place: Path) -> None:
+    embedder = WordCounts()
+    index = await EdgeIndex.open(place, Space("word-counts", DIMENSION))
+    text = "\n\n".join(f"Room number {number} is on floor {number // 9}." for number in range(100))
+    assert await Retriever(embedder, index).ingest("demo", "rooms", "rooms.txt", text) == 100
+    assert embedder.largest == EMBED_BATCH
+    assert await index.count("demo") == 100
+    await index.close()
+
+
+def found(text: str, cosine: float) -> Found:
+    return Found(Passage(text=text, score=cosine), heading="")
+
+
+def test_a_near_passage_that_does_not_mention_what_is_asked_scores_low() -> None:
+    page = [found("Teeth whitening costs 250 dollars.", 0.5), found("We speak English.", 0.1)]
+    [unanswered, _] = rank("How much is a root canal?", page)
+    [answered, _] = rank("How much is whitening?", page)
+    assert unanswered.score < demo.agent().min_score < answered.score
+
+
+def test_in_another_language_nearness_alone_decides() -> None:
+    near, far = found("El blanqueamiento cuesta 250 dólares.", 0.6), found("Hablamos inglés.", 0.1)
+    [first, second] = rank("¿Cuánto cuesta una corona?", [far, near], language="es")
+    assert (first.text, second.text) == (near.passage.text, far.passage.text)
+    assert first.score > demo.agent().min_score > second.score
+
+
+def test_the_demo_agent_belongs_to_the_demo_company() -> None:
+    assert demo.agent().company_id == demo.company().id == "demo"

@@ -1,0 +1,100 @@
+"""The store's contract, on every implementation that is here."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from engine.errors import ConfigurationError
+from engine.store import Conflict, Store
+from engine.store.sqlite import SqliteStore
+from models import AgentConfig, CallEvent, Company
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = SqliteStore(tmp_path / "data" / "parley.db")
+    yield store
+    await store.close()
+
+
+def event(seq: int, *, call: str = "c1", company: str = "acme", text: str = "") -> CallEvent:
+    return CallEvent(
+        call_id=call, company_id=company, seq=seq, kind="turn_ended", at_ms=1.0, data={"text": text}
+    )
+
+
+async def test_a_company_and_its_agent(store: Store) -> None:
+    await store.put_company(Company(id="acme", name="Acme"))
+    await store.put_agent(AgentConfig(id="front", company_id="acme"))
+    company = await store.company("acme")
+    assert company is not None
+    assert company.name == "Acme"
+    assert await store.agent("acme", "front") == AgentConfig(id="front", company_id="acme")
+    assert await store.agent("other", "front") is None, "an agent of another company does not exist"
+
+
+async def test_a_journal_is_read_in_order_and_only_by_its_company(store: Store) -> None:
+    await store.append_events([event(1), event(0)])
+    assert [e.seq for e in await store.events("acme", "c1")] == [0, 1]
+    assert await store.events("other", "c1") == []
+
+
+async def test_the_same_event_twice_is_stored_once(store: Store) -> None:
+    await store.append_events([event(0)])
+    await store.append_events([event(0), event(1)])
+    assert [e.seq for e in await store.events("acme", "c1")] == [0, 1]
+
+
+async def test_another_writer_is_fenced_and_nothing_of_it_is_stored(store: Store) -> None:
+    await store.append_events([event(0, text="first")])
+    with pytest.raises(Conflict):
+        await store.append_events([event(1, text="late"), event(0, text="second")])
+    assert [e.data["text"] for e in await store.events("acme", "c1")] == ["first"]
+
+
+async def test_many_appends_at_once_all_survive_and_one_conflict_hurts_nobody(store: Store) -> None:
+    await store.append_events([event(0, call="c7", text="mine")])
+    writes = [store.append_events([event(0, call=f"c{n}", text="x")]) for n in range(50)]
+    results = await asyncio.gather(*writes, return_exceptions=True)
+    assert [n for n, result in enumerate(results) if isinstance(result, Conflict)] == [7]
+    assert sum([len(await store.events("acme", f"c{n}")) for n in range(50)]) == 50
+
+
+async def test_open_calls(store: Store) -> None:
+    await store.append_events([event(0, call="c1"), event(0, call="c2")])
+    ended = CallEvent(call_id="c2", company_id="acme", seq=1, kind="call_ended", at_ms=2.0)
+    await store.append_events([ended])
+    assert await store.open_calls() == [("acme", "c1")]
+
+
+async def test_two_stores_on_one_file_see_each_other(tmp_path: Path) -> None:
+    first, second = SqliteStore(tmp_path / "p.db"), SqliteStore(tmp_path / "p.db")
+    try:
+        writes = [
+            s.append_events([event(n, call=c)]) for s, c in ((first, "a"), (second, "b")) for n in range(20)
+        ]
+        await asyncio.gather(*writes)
+        assert len(await second.events("acme", "a")) == len(await first.events("acme", "b")) == 20
+    finally:
+        await first.close()
+        await second.close()
+
+
+def test_a_file_that_is_no_database_gives_one_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "parley.db"
+    path.write_bytes(b"this is not a database, not at all" * 100)
+    with pytest.raises(ConfigurationError, match="cannot open the database"):
+        SqliteStore(path)
+
+
+async def test_a_write_that_returned_is_on_disk(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "p.db")
+    await store.append_events([event(0)])
+    with sqlite3.connect(tmp_path / "p.db") as reader:
+        assert reader.execute("SELECT count(*) FROM call_events").fetchone() == (1,)
+    await store.close()
