@@ -48,8 +48,9 @@ class LocalKnowledge:
     def __init__(self, handle: Any) -> None:
         self._handle = handle
 
-    async def search(self, company_id: str, query: str, limit: int) -> Sequence[Passage]:
-        passages: Sequence[Passage] = await _ask("knowledge", self._handle.search.remote(company_id, query, limit))
+    async def search(self, company_id: str, query: str, limit: int, language: str) -> Sequence[Passage]:
+        search = self._handle.search.remote(company_id, query, limit, language)
+        passages: Sequence[Passage] = await _ask("knowledge", search)
         return passages
 
 

@@ -60,13 +60,13 @@ class Kokoro:
         self._work = work
         work.mkdir(parents=True, exist_ok=True)
 
-    def say(self, phonemes: str, style: str, speed: float) -> Signal:
+    def say(self, phonemes: str, style: str) -> Signal:
         """Speak phonemes; shape (n,) at 24,000 Hz, full scale 1."""
         tokens = [self._vocabulary[letter] for letter in phonemes if letter in self._vocabulary]
         inputs = {
             "tokens": np.array([[0, *tokens, 0]], np.int64),
             "style": self._style(style)[len(tokens) - 1][None, :],
-            "speed": np.array([speed], np.float32),
+            "speed": np.ones(1, np.float32),
         }
         return np.asarray(self._session.run(None, inputs)[0], np.float64).ravel()
 
@@ -180,11 +180,24 @@ def finish(signal: Signal) -> bytes:
 
 def make(row: dict[str, Any], voice: dict[str, Any], kokoro: Kokoro) -> bytes:
     """The mu-law audio of one manifest row."""
-    if voice["engine"] == "cough":
-        return finish(cough(int(row["id"].rsplit("-")[-1]), throat="throat" in row["text"]))
+    if row["kind"] == "cough":
+        noise = cough(int(row["id"].rsplit("-")[-1]), throat="throat" in row["text"])
+        return finish(
+            _over(kokoro.say(row["phonemes"], voice["style"]), noise) if "phonemes" in row else noise
+        )
     text = row["text"] + row.get("ending", "")
     spoken = row.get("phonemes") or phonemes(text, british=voice["style"].startswith("b"))
-    return finish(kokoro.say(spoken, voice["style"], row.get("speed", 1.0)))
+    return finish(kokoro.say(spoken, voice["style"]))
+
+
+def _over(voice: Signal, noise: Signal) -> Signal:
+    """A voice with half as much noise over it, both from the first loud sample."""
+    start = int(np.flatnonzero(np.abs(voice) > 0.01 * np.abs(voice).max())[0])
+    voice = voice[start:] / np.abs(voice).max()
+    mixed = np.zeros(max(len(voice), len(noise)))
+    mixed[: len(voice)] += voice
+    mixed[: len(noise)] += 0.5 * noise / np.abs(noise).max()
+    return mixed
 
 
 def check() -> None:

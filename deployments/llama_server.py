@@ -14,16 +14,15 @@ the thread that started it dies.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import os
 import secrets
-import signal
 import sys
 from pathlib import Path
 from typing import Any
 
-PR_SET_PDEATHSIG = 1
+from engine.providers.llm.guard import die_with_parent
+
 LOOPBACK = "127.0.0.1"
 
 
@@ -41,12 +40,6 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--alias", default="", help="the model's name in the API")
     parser.add_argument("--verbosity", type=int, default=2, help="llama.cpp's: 1 errors, 2 warnings, 3 info")
     return parser.parse_args(argv)
-
-
-def die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent goes; elsewhere the closing of stdin must do."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def private_stdout() -> int:

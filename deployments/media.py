@@ -11,6 +11,7 @@ import ray
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, Field
 from ray import serve
+from ray.serve import Application
 from ray.exceptions import RayError
 
 from actors import NAMESPACE, SWITCHBOARD
@@ -105,8 +106,6 @@ class ActorPort:
             raise ActorLost(f"{type(error).__name__} from actor {self.name}") from error
 
 
-@serve.deployment(max_ongoing_requests=200, ray_actor_options={"num_cpus": 0})
-@serve.ingress(app)
 class MediaEdge:
     """Admits sockets, serves them with `EdgeCall`, keeps their leases alive."""
 
@@ -207,10 +206,12 @@ def keep_sockets_while_draining() -> None:
     protocol.shutdown = lambda self: None
 
 
-def build(args: MediaArgs) -> serve.Application:
-    """The application for `serve_config.yaml`."""
-    deployment: Any = MediaEdge
-    application: serve.Application = deployment.options(
-        graceful_shutdown_timeout_s=args.longest_call_s
-    ).bind(args)
-    return application
+# Serve pickles the class by value when it is wrapped, so everything that it names has to be there by now.
+deployment = serve.deployment(name="MediaEdge", max_ongoing_requests=200, ray_actor_options={"num_cpus": 0})(
+    serve.ingress(app)(MediaEdge)
+)
+
+
+def build(args: MediaArgs) -> Application:
+    """The application, as `serve_config.yaml` asks for it."""
+    return deployment.options(graceful_shutdown_timeout_s=args.longest_call_s).bind(args)

@@ -61,7 +61,7 @@ class AgentConfig(BaseModel):
     turn_taking: TurnTaking = TurnTaking()
     max_tokens: int = Field(default=60, ge=1, le=4096)
     temperature: float = Field(default=0.0, ge=0, le=2)
-    min_score: float = Field(default=0.3, description="below it a passage does not answer the question")
+    min_score: float = Field(default=0.43, description="below it a passage does not answer the question")
     passages: int = Field(default=2, ge=1, le=20, description="passages given to the model for a turn")
     record: bool = False
     max_call_s: float | None = None

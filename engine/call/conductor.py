@@ -41,7 +41,7 @@ DRAIN_S = 1.5
 
 
 class KnowledgeSearch(Protocol):
-    async def search(self, company_id: str, query: str, limit: int) -> Sequence[Passage]: ...
+    async def search(self, company_id: str, query: str, limit: int, language: str) -> Sequence[Passage]: ...
 
 
 class Journal(Protocol):
@@ -390,7 +390,9 @@ class Conductor:
     async def _retrieve(self, attempt: int, query: str) -> None:
         agent = self.spec.agent
         async with asyncio.timeout(self._deadlines.retrieve):
-            passages = await self._services.knowledge.search(self.spec.company_id, query, agent.passages)
+            passages = await self._services.knowledge.search(
+                self.spec.company_id, query, agent.passages, agent.language
+            )
         self._handle(ev.Retrieved(attempt, tuple(passages)))
 
     async def _generate(self, command: cmd.Generate) -> None:

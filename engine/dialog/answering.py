@@ -10,13 +10,10 @@ from engine.dialog.attempt import Attempt
 from engine.dialog.courtesies import Courtesy, classify
 from engine.dialog.prompt import STOP, Exchange, build
 from engine.dialog.reply import Kind, Piece, Reply, Then
+from engine.knowledge.coverage import stands_alone
 from engine.providers.base import ChatDelta, ChatRequest, Passage
 from engine.speech.normalise import normalise
 from models import AgentConfig
-
-FEW_WORDS = 4
-"""A shorter question ("and on Sundays?") is looked up together with the one before."""
-
 
 class Answerer:
     """Makes replies for one call. `epoch` keeps piece ids apart from those of an actor that died."""
@@ -116,10 +113,9 @@ class Answerer:
         return [cmd.Synthesise(piece.id, piece.spoken.text, phrase=reply.kind is not Kind.REPLY)]
 
     def _query(self, text: str) -> str:
+        """A question that leans on the one before ("and on Sundays?") is looked up together with it."""
         before = [exchange.caller for exchange in self.history if exchange.caller != text]
-        if before and len(text.split()) < FEW_WORDS:
-            return f"{before[-1]} {text}"
-        return text
+        return text if not before or stands_alone(text) else f"{before[-1]} {text}"
 
     def _return_courtesy(self, courtesy: Courtesy) -> Reply:
         phrases = self.agent.phrases

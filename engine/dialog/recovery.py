@@ -63,7 +63,7 @@ class _Story:
             case "heard":
                 if self.open_turn is not None and self.history:
                     last = self.history[-1]
-                    self.history[-1] = Exchange(last.caller, data["text"], last.facts)
+                    self.history[-1] = Exchange(last.caller, data["text"], tuple(data.get("facts", ())))
                 self.open_turn, self.released = None, []
             case "call_ended":
                 self.ended = data["reason"]

@@ -45,7 +45,7 @@ class Scribe:
         told: list[Command] = [_tell("heard", turn=turn, text=text, interrupted=reply.interrupted)]
         if attempt is not None:
             timeline = {"stamps": self._unix_stamps(attempt), "tokens": attempt.tokens}
-            data |= timeline
+            data |= timeline | {"facts": list(attempt.facts)}
             user = attempt.transcript.text if attempt.transcript else ""
             told.append(_tell("turn", turn=turn, user=user, agent=text, kind=reply.kind.value, **timeline))
         return [Append("heard", data), *told]

@@ -107,7 +107,7 @@ class TextToSpeech(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A piece of a company's knowledge that may answer. `score`: cosine similarity, -1 to 1."""
+    """A piece of a company's knowledge. `score`: how well it answers, -0.5 to 1 (`engine.knowledge`)."""
 
     text: str
     score: float

@@ -16,7 +16,7 @@ SAMPLE_RATE_HZ = 8_000
 TRAILING_SILENCE_MS = 80
 """What a voice leaves at the end of a piece (`engine.providers.tts`)."""
 CAUTION_MS = 80
-"""A word counts when its estimated end lies that far back: 95 of 100 ends were not later than that."""
+"""A word counts when its estimated end lies that far back: one end in 20 was estimated earlier."""
 
 # Fitted to the phoneme times of a Piper voice, 118 words: word ends within 88 ms (one standard deviation).
 _LETTER = 1.0

@@ -62,7 +62,7 @@ class Models:
     async def score(self, audio: bytes) -> float:
         return 0.95
 
-    async def search(self, company_id: str, query: str, limit: int) -> Sequence[Passage]:
+    async def search(self, company_id: str, query: str, limit: int, language: str) -> Sequence[Passage]:
         return [Passage("We open at nine.", 0.9)]
 
     async def generate(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
@@ -112,7 +112,7 @@ class DirectPort:
         if self.conductor is not None:
             self.conductor.reattach(attach)
         else:
-            self.conductor = Conductor(attach, self.services, Deadlines(edge_silent=0.5))
+            self.conductor = Conductor(attach, self.services, Deadlines(edge_silent=1.5))
             await self.conductor.start()
         return Attached(attach.epoch, self.conductor.position)
 

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import engine
 from engine.audio import g711
 from engine.errors import UsageError
 from engine.simulator import recordings
+from engine.simulator.judge import missing_facts
 from engine.simulator.recordings import (
     Recording,
     load,
@@ -70,12 +72,19 @@ def test_audio_is_whole_at_telephone_level_and_ends_in_silence(row: Recording) -
     assert np.abs(pcm[-400:]).max() < 100
 
 
+def test_every_expected_fact_is_in_the_clinics_text() -> None:
+    text = (Path(engine.__file__).parent / "demo/clinic.txt").read_text(encoding="utf-8")
+    lost = {row.id: missing_facts(text, row.facts) for row in load() if row.kind != "digits"}
+    assert not {name: facts for name, facts in lost.items() if facts}
+
+
 def test_an_unknown_id_is_refused() -> None:
     assert recordings.get("goodbye-1").kind == "closing"
     with pytest.raises(UsageError, match="no recording is called 'x'"):
         recordings.get("x")
 
 
+@settings(max_examples=30)
 @given(st.binary(max_size=64))
 def test_ulaw_wav_round_trip(tmp_path_factory: pytest.TempPathFactory, audio: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "round-trip.wav"

@@ -63,7 +63,8 @@ def test_collapse_keeps_one_round_and_what_surrounds_it() -> None:
     assert collapse_loops("No, no, no. Try again. Try again.") == "No, no, no. Try again. Try again."
 
 
-_text = st.lists(st.sampled_from("the a cat sat, on mat. No no".split()), max_size=40).map(" ".join)
+NUMBERS = ["one", "two", "three", "four", "five", "six", "seven"]
+_text = st.lists(st.sampled_from(["the", "a", "cat", "sat,", "on", "mat.", "No"]), max_size=40).map(" ".join)
 
 
 @given(_text)
@@ -76,11 +77,7 @@ def test_collapsing_only_drops_words_and_leaves_unsuspicious_text_alone(text: st
         assert collapsed == text
 
 
-@given(
-    st.lists(
-        st.sampled_from("one two three four five six seven".split()), min_size=4, max_size=8, unique=True
-    )
-)
+@given(st.lists(st.sampled_from(NUMBERS), min_size=4, max_size=7, unique=True))
 def test_every_phrase_said_in_a_loop_is_found(phrase: list[str]) -> None:
     assert looping_phrase(" ".join(phrase * 2)) == " ".join(phrase)
     assert looping_phrase(" ".join(phrase)) is None

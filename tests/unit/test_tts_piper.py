@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from engine import weights
 from engine.audio.g711 import ulaw_to_float, ulaw_to_pcm
-from engine.errors import ProviderRejected, WeightsError
+from engine.errors import ConfigurationError, ProviderRejected, WeightsError
 from engine.providers.tts.piper import PiperVoiceModel
 
 pytest.importorskip("piper", reason="the extra `piper` is not installed")
@@ -49,10 +50,18 @@ def test_double_brackets_are_text_and_no_phonemes(voice: PiperVoiceModel) -> Non
     assert 0.2 < len(voice.synthesise("[[yes]]")) / 8000 < 2
 
 
-@pytest.mark.parametrize(("text", "speed"), [("a" * 2001, 1.0), ("hi", 0.1), ("hi", float("nan"))])
+@pytest.mark.parametrize(("text", "speed"), [("a" * 1001, 1.0), ("hi", 0.1), ("hi", float("nan"))])
 def test_what_is_out_of_range_is_rejected(voice: PiperVoiceModel, text: str, speed: float) -> None:
     with pytest.raises(ProviderRejected):
         voice.synthesise(text, speed)
+
+
+def test_without_piper_the_error_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "piper.voice", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'parley\[piper\]'"):
+        PiperVoiceModel(tmp_path)
 
 
 @pytest.mark.parametrize("files", [[], ["a.onnx"], ["a.onnx", "a.onnx.json"]])

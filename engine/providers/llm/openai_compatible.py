@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from json import JSONDecodeError
 from typing import Any, Literal
@@ -71,18 +71,19 @@ class OpenAICompatible:
     async def close(self) -> None:
         await self._client.close()
 
-    async def generate(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
+    async def generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
         """Stream a reply; the last delta has `finish_reason`. Raises ProviderErrors."""
         slot = self._slots.take(request.cache_key) if self._endpoint.slots else None
         try:
             with self._mapped_errors():
-                async for delta in self._stream(request, slot):
-                    yield delta
+                async with aclosing(self._stream(request, slot)) as deltas:
+                    async for delta in deltas:
+                        yield delta
         finally:
             if slot is not None:
                 self._slots.give_back(slot)
 
-    async def _stream(self, request: ChatRequest, slot: int | None) -> AsyncIterator[ChatDelta]:
+    async def _stream(self, request: ChatRequest, slot: int | None) -> AsyncGenerator[ChatDelta, None]:
         begun = request.continue_from.rstrip()
         stripper = RepeatStripper(begun)
         finish_reason: str | None = None
