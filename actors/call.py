@@ -8,35 +8,49 @@ import os
 from typing import Any
 
 import ray
+from ray.serve.exceptions import RayServeException
 
 from actors import NAMESPACE, RECORDER, SWITCHBOARD
 from actors.recorder import RemoteJournal
 from actors.services import handles, local_services
-from engine.call.conductor import Conductor
+from engine.call.conductor import Conductor, Services
 from engine.call.spec import Attach, Attached, NotThisCall
 from engine.dialog.commands import EdgeCommand
 from engine.dialog.events import EdgeEvent
 from engine.link import Batch
+from engine.logs import set_up_logging
 
 log = logging.getLogger("parley.call")
+
+APPLICATION_POLL_S = 0.2
 
 
 class CallActor:
     """Ray glue around a `Conductor`. The edge attaches, tells what it hears and polls for commands."""
 
     def __init__(self) -> None:
+        set_up_logging()
         self._name = ray.get_runtime_context().get_actor_name() or ""
-        self._handles = handles()
-        recorder = ray.get_actor(RECORDER, NAMESPACE)
-        self._services = local_services(self._handles, RemoteJournal(recorder))
+        self._services: Services | None = None
         self._switchboard = ray.get_actor(SWITCHBOARD, NAMESPACE)
         self._conductor: Conductor | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._calls = 0
 
     async def warm(self) -> str:
-        """Open the way to every deployment, so that the first turn does not pay for it."""
-        await asyncio.gather(*(handle.info.remote() for handle in self._handles.values()))
+        """Open the way to every deployment, so that the first turn does not pay for it.
+
+        While the cluster starts the applications may not be there yet: then this waits for them.
+        """
+        while True:
+            try:
+                opened = handles()
+                break
+            except RayServeException:
+                await asyncio.sleep(APPLICATION_POLL_S)
+        await asyncio.gather(*(handle.info.remote() for handle in opened.values()))
+        journal = RemoteJournal(ray.get_actor(RECORDER, NAMESPACE))
+        self._services = local_services(opened, journal)
         return self._name
 
     async def attach(self, attach: Attach) -> Attached:
@@ -47,6 +61,9 @@ class CallActor:
             return Attached(attach.epoch, current.position)
         if current is not None:
             raise NotThisCall(f"{self._name} is busy with another call")
+        if self._services is None:
+            await self.warm()
+        assert self._services is not None
         self._calls += 1
         conductor = Conductor(attach, self._services)
         self._conductor = conductor

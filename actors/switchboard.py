@@ -23,12 +23,13 @@ from actors import NAMESPACE, SWITCHBOARD
 from actors.call import CallActor
 from engine.config import settings
 from engine.errors import NoCapacity, TokenRefused
+from engine.logs import set_up_logging
 
 log = logging.getLogger("parley.switchboard")
 
 LEASE_S = 5.0
 """A lease that no edge confirmed for so long is taken back."""
-WARM_S = 30.0
+WARM_S = 60.0
 LEARNING_S = 1.5
 """After a restart: until every edge's heartbeat was heard nobody is admitted."""
 MAX_CALLS_PER_ACTOR = 200
@@ -67,6 +68,7 @@ class Switchboard:
     """Async actor: a method runs alone between its awaits, so checks and grants in one piece are atomic."""
 
     def __init__(self) -> None:
+        set_up_logging()
         self._max_calls = settings().max_calls
         self._warm = settings().warm_calls
         self._leases: dict[str, _Held] = {}

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from ray.serve import Application
 
-from deployments.logs import set_up_logging
 from engine.config import settings
 from engine.errors import ConfigurationError
+from engine.logs import set_up_logging
 from engine.providers.base import Passage
 
 WARM_UP = "What are your opening hours?"

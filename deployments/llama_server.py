@@ -38,7 +38,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--chat-template-file", type=Path, help="Jinja; default: the model's own")
     parser.add_argument("--cache-mib", type=int, default=0, help="RAM for prompts that lost their slot")
     parser.add_argument("--alias", default="", help="the model's name in the API")
-    parser.add_argument("--verbosity", type=int, default=2, help="llama.cpp's: 1 errors, 2 warnings, 3 info")
+    parser.add_argument("--verbosity", type=int, default=1, help="llama.cpp's: 1 errors, 2 warnings, 3 info")
     return parser.parse_args(argv)
 
 

@@ -11,12 +11,11 @@ import ray
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, Field
 from ray import serve
-from ray.serve import Application
 from ray.exceptions import RayError
+from ray.serve import Application
 
 from actors import NAMESPACE, SWITCHBOARD
 from actors.switchboard import Admission, Lease
-from deployments.logs import set_up_logging
 from engine import weights
 from engine.audio.vad import SileroVad
 from engine.call.edge import EdgeCall, Line
@@ -26,6 +25,7 @@ from engine.dialog.commands import EdgeCommand
 from engine.dialog.events import EdgeEvent
 from engine.errors import ParleyError, Refused, TokenRefused
 from engine.link import Batch
+from engine.logs import set_up_logging
 from engine.store.sqlite import SqliteStore
 from engine.telephony import tokens
 

@@ -15,7 +15,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from engine.audio.playout import Frame, Heard, Playout
-from engine.audio.segmenter import SegmenterEvent, SpeechAudio, SpeechSegmenter, SpeechStarted, SpeechStopped, Vad
+from engine.audio.segmenter import (
+    SegmenterEvent,
+    SpeechAudio,
+    SpeechSegmenter,
+    SpeechStarted,
+    SpeechStopped,
+    Vad,
+)
 from engine.call.spec import ActorLost, Attach, Attached, CallSpec, NotThisCall
 from engine.dialog import commands as cmd
 from engine.dialog import events as ev

@@ -15,6 +15,7 @@ from engine.providers.base import ChatDelta, ChatRequest, Passage
 from engine.speech.normalise import normalise
 from models import AgentConfig
 
+
 class Answerer:
     """Makes replies for one call. `epoch` keeps piece ids apart from those of an actor that died."""
 

@@ -7,6 +7,7 @@ from typing import Any
 from engine.dialog.attempt import Attempt
 from engine.dialog.commands import Append, Command, Tell
 from engine.dialog.reply import Piece, Reply
+from engine.providers.base import SAMPLE_RATE_HZ
 
 
 class Scribe:
@@ -30,8 +31,10 @@ class Scribe:
         return [Append("turn_ended", data), _tell("user", turn=turn, text=text)]
 
     def released(self, turn: int, reply: Reply, piece: Piece) -> list[Command]:
-        said = {"turn": turn, "piece": piece.id, "text": piece.text, "kind": reply.kind.value}
-        return [Append("reply_released", said | {"then": reply.then.value}), _tell("agent", **said)]
+        said = {"turn": turn, "text": piece.text, "kind": reply.kind.value}
+        append = Append("reply_released", said | {"piece": piece.id, "then": reply.then.value})
+        audio_ms = piece.total * 1000 / SAMPLE_RATE_HZ
+        return [append, _tell("agent", piece=reply.pieces.index(piece), audio_ms=audio_ms, **said)]
 
     def heard(self, turn: int, reply: Reply, attempt: Attempt | None) -> list[Command]:
         """The end of a reply: what of it was heard, and for an answer its timeline."""

@@ -46,8 +46,8 @@ async def _held(queue: BatchQueue[int, int], worker: Worker, items: Sequence[int
     tasks = [asyncio.create_task(queue.run(1))]
     await worker.busy()
     tasks += [asyncio.create_task(queue.run(item)) for item in items]
-    while queue.waiting < len(items):
-        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert queue.waiting == len(items)
     return tasks
 
 

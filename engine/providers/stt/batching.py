@@ -73,7 +73,8 @@ class BatchQueue(Generic[Item, Result]):
                 f"{self._name} is overloaded, {len(self._waiting)} requests wait: ask another",
                 provider=self._name,
             )
-        request = _Request[Item, Result](item, asyncio.get_running_loop().create_future())
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        request = _Request(item, answer)
         self._waiting.append(request)
         self._start()
         try:

@@ -29,6 +29,9 @@ _MOST_TOKENS = 224
 # The fastest speech stays below this, a loop does not and is cut short.
 _TOKENS_ALLOWANCE, _TOKENS_PER_S = 40, 25
 
+_DYNAMIC_RANGE = 2.0
+"""From the peak to the floor of the scaled log-mel: 8 decades, divided by 4."""
+
 Features = NDArray[np.float32]
 """Log-mel spectrogram, [mels, frames of 10 ms]."""
 
@@ -117,10 +120,7 @@ class WhisperModel:
         """All pieces in one pass, each padded to `frames`. Raises ProviderUnavailable if the device fails."""
         import ctranslate2
 
-        # Zeros, not the spectrum's floor: that is how faster-whisper pads too, and it decodes better (bench).
-        padded = np.zeros((len(pieces), pieces[0].features.shape[0], frames), np.float32)
-        for row, piece in zip(padded, pieces, strict=True):
-            row[:, : piece.features.shape[1]] = piece.features
+        padded = np.stack([_padded(piece.features, frames) for piece in pieces])
         limits = [_token_limit(piece) for piece in pieces]
         try:
             encoded = self._model.model.encode(ctranslate2.StorageView.from_array(padded))
@@ -174,6 +174,17 @@ class WhisperModel:
             truncated=len(tokens) >= limit,
             window_frames=frames,
         )
+
+
+def _padded(features: Features, frames: int) -> Features:
+    """`features` followed by silence, as the spectrum of zeros would be: 8 decades of power below the peak.
+
+    Zeros in the spectrum itself, which faster-whisper appends, would be sound: on them the decoder loops more
+    often and gets more words wrong, in the full window too (bench/stt_window.py, arm "usual").
+    """
+    window = np.full((features.shape[0], frames), features.max() - _DYNAMIC_RANGE, np.float32)
+    window[:, : features.shape[1]] = features
+    return window
 
 
 def _token_limit(piece: Piece) -> int:

@@ -1,0 +1,51 @@
+# Thin wrappers over `parley` and pytest. `make demo` is the place to start.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: install demo serve test test-unit test-cluster test-e2e lint format bench clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt deploy/install.sh
+	bash deploy/install.sh $(PYTHON) $(VENV)
+	@touch $@
+
+weights: install
+	$(BIN)/parley models pull
+
+demo: weights
+	$(BIN)/parley demo $(if $(KNOWLEDGE),--knowledge $(KNOWLEDGE)) $(foreach wav,$(WAV),--wav $(wav))
+
+serve: weights
+	$(BIN)/parley serve
+
+test: test-unit test-cluster test-e2e
+
+test-weights: install
+	$(BIN)/parley models pull --all
+
+test-unit: test-weights
+	$(BIN)/pytest tests/unit -n 2
+
+test-cluster: test-weights
+	$(BIN)/pytest tests/cluster
+
+test-e2e: test-weights
+	$(BIN)/pytest tests/e2e
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: weights
+	$(BIN)/parley bench
+
+clean:
+	rm -rf $(VENV) var out
