@@ -13,7 +13,8 @@ from ray.serve.exceptions import RayServeException
 from actors import NAMESPACE, RECORDER, SWITCHBOARD
 from actors.recorder import RemoteJournal
 from actors.services import handles, local_services
-from engine.call.conductor import Conductor, Services
+from engine.call.conductor import Conductor
+from engine.call.services import Services
 from engine.call.spec import Attach, Attached, NotThisCall
 from engine.dialog.commands import EdgeCommand
 from engine.dialog.events import EdgeEvent
@@ -56,7 +57,11 @@ class CallActor:
     async def attach(self, attach: Attach) -> Attached:
         """Begin a call, take one over, or go on with one whose edge was replaced."""
         current = self._conductor
-        if current is not None and current.spec.call_id == attach.spec.call_id and not current.finished.is_set():
+        if (
+            current is not None
+            and current.spec.call_id == attach.spec.call_id
+            and not current.finished.is_set()
+        ):
             current.reattach(attach)
             return Attached(attach.epoch, current.position)
         if current is not None:

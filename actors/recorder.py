@@ -8,7 +8,7 @@ from typing import Any
 import ray
 
 from actors import NAMESPACE, RECORDER
-from engine.call.conductor import JournalFenced
+from engine.call.services import JournalFenced
 from engine.config import settings
 from engine.store import Conflict
 from engine.store.sqlite import SqliteStore

@@ -9,7 +9,7 @@ from ray import serve
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
-from engine.call.conductor import Services
+from engine.call.services import Services
 from engine.errors import ProviderUnavailable
 from engine.providers.base import (
     ChatDelta,

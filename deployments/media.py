@@ -143,7 +143,9 @@ class MediaEdge:
             self._heart = asyncio.create_task(self._beat(), name="lease heartbeat")
         state = self._vad.new_state()
         line = Line(ActorPort(spec.call_id, lease.actor), lease.epoch)
-        call = EdgeCall(spec, peer, lambda chunk: self._vad.probability(state, chunk), line, self._replace(spec))
+        call = EdgeCall(
+            spec, peer, lambda chunk: self._vad.probability(state, chunk), line, self._replace(spec)
+        )
         try:
             return await call.run()
         finally:

@@ -85,9 +85,7 @@ def read_config(path: Path) -> ServeDeploySchema:
 
 def deploy(config: ServeDeploySchema) -> None:
     """Start every application and wait until all run; reports progress."""
-    client = serve_start(
-        http_options=config.http_options.model_dump(), proxy_location=config.proxy_location
-    )
+    client = serve_start(http_options=config.http_options.model_dump(), proxy_location=config.proxy_location)
     client.deploy_apps(config, _blocking=False)
     wanted = {app.name for app in config.applications}
     running: set[str] = set()

@@ -10,27 +10,20 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+from engine.call.services import Deadlines, JournalFenced, Services
 from engine.call.spec import Attach, CallSpec
 from engine.call.utterance import Utterance
+from engine.call.work import Work
 from engine.dialog import commands as cmd
 from engine.dialog import events as ev
 from engine.dialog.core import Dialog
-from engine.dialog.recovery import recover
-from engine.errors import ParleyError, ProviderError, ProviderTimeout
+from engine.dialog.recovery import move_to_new_edge, recover
+from engine.errors import ParleyError
 from engine.link import Batch, LinkEnd
-from engine.providers.base import (
-    ChatDelta,
-    LanguageModel,
-    Passage,
-    SpeechRequest,
-    SpeechToText,
-    TextToSpeech,
-    TurnModel,
-)
 from models.call import CallEvent
 
 log = logging.getLogger("parley.call")
@@ -38,49 +31,6 @@ log = logging.getLogger("parley.call")
 MAX_EFFECTS = 2_000
 POLL_S = 1.0
 DRAIN_S = 1.5
-
-
-class KnowledgeSearch(Protocol):
-    async def search(self, company_id: str, query: str, limit: int, language: str) -> Sequence[Passage]: ...
-
-
-class Journal(Protocol):
-    async def append(self, events: Sequence[CallEvent]) -> None:
-        """Durable when it returns. Raises JournalFenced when another wrote these numbers."""
-        ...
-
-    async def read(self, company_id: str, call_id: str) -> Sequence[CallEvent]: ...
-
-
-class JournalFenced(ParleyError):
-    """Another actor has this call: stop at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """Everything a conductor asks. Each member keeps its own fallbacks."""
-
-    stt: SpeechToText
-    turn: TurnModel
-    knowledge: KnowledgeSearch
-    llm: LanguageModel
-    tts: TextToSpeech
-    journal: Journal
-
-
-@dataclass(frozen=True, slots=True)
-class Deadlines:
-    """Seconds after which work counts as failed, fallbacks included."""
-
-    transcribe: float = 4.0
-    score: float = 1.0
-    retrieve: float = 2.0
-    first_token: float = 5.0
-    next_token: float = 3.0
-    synthesise: float = 5.0
-    journal: float = 3.0
-    edge_silent: float = 3.0
-    """An edge polls every second; one that is silent for so long is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +69,7 @@ class Conductor:
         self._utterance = Utterance()
         self._ignore_before = -1
         self._next_seq = 0
-        self._work: dict[tuple[ev.Stage, int | str], asyncio.Task[None]] = {}
+        self._work = Work(attach.spec, services, self._deadlines, self._spawn, self._handle)
         self._effects: asyncio.Queue[_Effect] = asyncio.Queue(MAX_EFFECTS)
         self._outgoing = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -138,6 +88,7 @@ class Conductor:
             journal = await self._services.journal.read(spec.company_id, spec.call_id)
         self._spawn(self._run_effects(), f"effects {spec.call_id}")
         self._spawn(self._watch_edge(), f"watch {spec.call_id}")
+        self._spawn(self._work.read_opening(), f"opening {spec.call_id}")
         if not journal:
             data = {"agent_id": spec.agent.id, "caller": spec.caller, "called": spec.called}
             self._effects.put_nowait(cmd.Append("call_started", data))
@@ -161,7 +112,7 @@ class Conductor:
         self._link = LinkEnd(first_expected=attach.first_kept)
         self._handled = attach.first_kept
         self._effects.put_nowait(cmd.Append("attached", {"epoch": attach.epoch, "reason": attach.reason}))
-        self._execute(self._dialog.resume_on_new_edge(self.position, time.monotonic()))
+        self._execute(move_to_new_edge(self._dialog, self.position, time.monotonic()))
 
     @property
     def position(self) -> int:
@@ -185,7 +136,6 @@ class Conductor:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._work.clear()
 
     # The edge's side
 
@@ -262,22 +212,13 @@ class Conductor:
         self._handle(ev.Tick())
 
     def _start(self, command: cmd.Command) -> None:
-        stage = ev.Stage
         match command:
-            case cmd.Transcribe(attempt):
-                self._begin(stage.TRANSCRIBE, attempt, self._transcribe(attempt, self._utterance.audio()))
-            case cmd.Score(attempt):
-                self._begin(stage.SCORE, attempt, self._score(attempt, self._utterance.audio()))
-            case cmd.Retrieve(attempt, query):
-                self._begin(stage.RETRIEVE, attempt, self._retrieve(attempt, query))
-            case cmd.Generate(attempt, _):
-                self._begin(stage.GENERATE, attempt, self._generate(command))
-            case cmd.Synthesise(piece, _, _):
-                self._begin(stage.SYNTHESISE, piece, self._synthesise(command))
-            case cmd.CancelAttempt(attempt):
-                self._cancel(lambda key: key[1] == attempt)
-            case cmd.CancelSpeech(piece):
-                self._cancel(lambda key: key[1] == piece)
+            case cmd.Transcribe() | cmd.Score():
+                self._work.start(command, self._utterance.audio())
+            case cmd.Retrieve() | cmd.Generate() | cmd.Synthesise():
+                self._work.start(command, b"")
+            case cmd.CancelAttempt(key) | cmd.CancelSpeech(key):
+                self._work.cancel(key)
             case cmd.EndUtterance():
                 self._utterance.clear()
                 self._effects.put_nowait(_Settle(self._handled))
@@ -285,10 +226,6 @@ class Conductor:
                 pass
             case _:
                 self._effects.put_nowait(command)
-
-    def _cancel(self, matches: Callable[[tuple[ev.Stage, int | str]], bool]) -> None:
-        for key in [key for key in self._work if matches(key)]:
-            self._work.pop(key).cancel()
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
@@ -353,70 +290,3 @@ class Conductor:
         except (ParleyError, TimeoutError) as error:
             log.error("call %s: journal not written (%s): %s", spec.call_id, [a.kind for a in appends], error)
         return True
-
-    # Work for the models
-
-    def _begin(self, stage: ev.Stage, key: int | str, work: Coroutine[Any, Any, None]) -> None:
-        guarded = self._guard(stage, key, work)
-        self._work[stage, key] = self._spawn(guarded, f"{stage} {key} {self.spec.call_id}")
-
-    async def _guard(self, stage: ev.Stage, key: int | str, work: Awaitable[None]) -> None:
-        """Run work; whatever goes wrong becomes a `Failed`, which has a consequence in the core."""
-        try:
-            await work
-        except (ProviderError, TimeoutError) as error:
-            reason = str(error) or "deadline passed"
-            log.warning("call %s: %s failed: %s", self.spec.call_id, stage, reason)
-            self._handle(ev.Failed(stage, key, reason))
-        finally:
-            if self._work.get((stage, key)) is asyncio.current_task():
-                del self._work[stage, key]
-
-    async def _transcribe(self, attempt: int, audio: bytes) -> None:
-        session = self._services.stt.session(language=self.spec.agent.language)
-        try:
-            session.push(audio)
-            async with asyncio.timeout(self._deadlines.transcribe):
-                transcript = await session.finish()
-        finally:
-            await session.close()
-        self._handle(ev.Transcribed(attempt, transcript))
-
-    async def _score(self, attempt: int, audio: bytes) -> None:
-        async with asyncio.timeout(self._deadlines.score):
-            probability = await self._services.turn.score(audio)
-        self._handle(ev.Scored(attempt, probability))
-
-    async def _retrieve(self, attempt: int, query: str) -> None:
-        agent = self.spec.agent
-        async with asyncio.timeout(self._deadlines.retrieve):
-            passages = await self._services.knowledge.search(
-                self.spec.company_id, query, agent.passages, agent.language
-            )
-        self._handle(ev.Retrieved(attempt, tuple(passages)))
-
-    async def _generate(self, command: cmd.Generate) -> None:
-        stream = self._services.llm.generate(command.request)
-        deadline = self._deadlines.first_token
-        while True:
-            try:
-                async with asyncio.timeout(deadline):
-                    delta: ChatDelta = await anext(stream)
-            except StopAsyncIteration:
-                raise ProviderTimeout("the reply's stream ended without a finish reason") from None
-            deadline = self._deadlines.next_token
-            self._handle(ev.Generated(command.attempt, delta))
-            if delta.finish_reason is not None:
-                return
-
-    async def _synthesise(self, command: cmd.Synthesise) -> None:
-        agent = self.spec.agent
-        request = SpeechRequest(
-            text=command.text,
-            voice=agent.voice,
-            language=agent.language,
-            cache=command.phrase,
-        )
-        async with asyncio.timeout(self._deadlines.synthesise):
-            speech = await self._services.tts.synthesise(request)
-        self._handle(ev.Synthesised(command.piece, speech.audio))

@@ -28,7 +28,9 @@ class DemoFailed(ParleyError):
               help="Answer from this text instead of the clinic's.")  # fmt: skip
 @click.option("--wav", "wavs", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Ask this instead of the bundled questions; repeatable.")  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), default=Path("out"), help="Where call.wav and call.json go.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("out"), help="Where call.wav and call.json go."
+)
 @click.option("--config", type=click.Path(path_type=Path), default=CONFIG)
 def demo(knowledge: Path | None, wavs: tuple[Path, ...], out: Path, config: Path) -> None:
     """One whole call on this machine: real models, the real WebSocket, spoken questions.
@@ -64,5 +66,9 @@ def _converse(script: list[Utterance], out: Path) -> None:
     if wrong or silent or result.unsaid:
         parts = ["wrong: " + ", ".join(wrong)] if wrong else []
         parts += ["not answered: " + ", ".join(silent)] if silent else []
-        parts += [f"{result.unsaid} questions not asked: {result.ended or 'the call ended'}"] if result.unsaid else []
+        parts += (
+            [f"{result.unsaid} questions not asked: {result.ended or 'the call ended'}"]
+            if result.unsaid
+            else []
+        )
         raise DemoFailed("; ".join(parts))

@@ -44,7 +44,9 @@ def serve(config: Path, knowledge: Path | None) -> None:
 def check_before_start(configuration: Settings, config: Path) -> None:
     """Everything that can be known to be wrong before Ray is started. Raises in one line."""
     if not config.is_file():
-        raise ConfigurationError(f"{config} is missing: run this in the project's folder or name one by --config")
+        raise ConfigurationError(
+            f"{config} is missing: run this in the project's folder or name one by --config"
+        )
     missing = set(weights.missing())
     if configuration.llm_base_url:
         missing.discard(STARTER_LLM)
@@ -91,7 +93,10 @@ def _print_places(configuration: Settings, process: ServerProcess) -> None:
         ("API", f"{base}/docs"),
         ("Twilio webhook", f"{configuration.public_url or base}/telephony/twilio/voice"),
         ("log", str(process.log_path)),
-        ("listens", f"{configuration.host}:{configuration.port} for callers; docs/security.md lists the rest"),
+        (
+            "listens",
+            f"{configuration.host}:{configuration.port} for callers; docs/security.md lists the rest",
+        ),
     )
     for name, value in rows:
         click.echo(f"  {name:<16}{value}")

@@ -103,7 +103,7 @@ class ServerProcess:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """What the server and everything under it gets: the switches, absolute paths, a token for this Ray alone."""
+    """What the server and all under it gets: the switches, absolute paths, a token for this Ray alone."""
     environ = switches.with_switches(os.environ)
     environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     environ["PARLEY_DATA_DIR"] = str(settings.data_dir)

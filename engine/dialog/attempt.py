@@ -33,6 +33,11 @@ class Attempt:
     def speech_end(self) -> float:
         return self.stamps["speech_end"]
 
+    @property
+    def ready(self) -> bool:
+        """Whether there is something that the caller could hear."""
+        return self.reply is not None and next(self.reply.releasable(), None) is not None
+
     def silence_ms(self, now: float) -> float:
         return (now - self.speech_end) * 1000
 

@@ -23,7 +23,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallerSpoke:
-    """Speech began at sample `at`. If it began over interruptible agent audio, the edge already holds playout."""
+    """Speech began at sample `at`. Over interruptible agent audio the edge already holds playout."""
 
     at: int
 

@@ -38,10 +38,10 @@ STARTER_EXAMPLES: tuple[Example, ...] = (
     Example(
         facts="Bicycles can be hired for a day or a week.",
         caller="Can I rent a bike?",
-        agent="Yes, bicycles can be hired for a day or a week.",
+        agent="Bicycles can be hired for a day or a week.",
     ),
 )
-"""Answers in the words of the facts: the smaller the model, the more it makes up when it may rephrase."""
+"""Answers in the very words of the facts: a small model that may rephrase makes things up (`bench.answers`)."""
 
 
 @dataclass(frozen=True, slots=True)

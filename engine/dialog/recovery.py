@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from engine.dialog import commands as cmd
 from engine.dialog.attempt import Attempt
 from engine.dialog.core import Dialog
-from engine.dialog.events import PieceHeard, Started
+from engine.dialog.events import CallerPaused, PieceHeard, Started
 from engine.dialog.prompt import Exchange
 from engine.dialog.reply import Kind, Piece, Reply, Then
+from engine.dialog.table import Phase
 from engine.providers.base import Transcript
 from engine.speech.normalise import normalise
 from models.call import CallEvent
@@ -83,21 +84,33 @@ def recover(
         story.read(event)
     if story.ended is not None:
         return Resumed([cmd.HangUp(story.ended)], story.through)
-    dialog.adopt(story.turn, story.history, now, elapsed_s=(unix_ms - story.started_ms) / 1000)
+    dialog.turn = story.turn
+    dialog.history.extend(story.history)
+    dialog.limit(now, elapsed_s=(unix_ms - story.started_ms) / 1000)
     if story.released:
-        commands = _go_on_speaking(dialog, story, {piece.piece: piece for piece in pieces}, now)
+        _go_on_speaking(dialog, story, {piece.piece: piece for piece in pieces}, now)
     elif story.open_turn is not None:
-        commands = dialog.resume_thinking(_answering(dialog, story), now)
-    elif not story.spoke:
-        commands = dialog.handle(Started(), now)
+        _think_again(dialog, story, now)
+    elif story.spoke:
+        dialog.enter(Phase.LISTENING, now)
     else:
-        commands = dialog.resume_listening(now)
-    return Resumed(commands, story.through)
+        dialog.do(*dialog.handle(Started(), now))
+    return Resumed(dialog.take_commands(), story.through)
 
 
-def _go_on_speaking(
-    dialog: Dialog, story: _Story, known: dict[str, PieceHeard], now: float
-) -> list[cmd.Command]:
+def move_to_new_edge(dialog: Dialog, position: int, now: float) -> list[cmd.Command]:
+    """Another edge took the socket over: what it cannot know is told again or closed.
+
+    A caller in mid-sentence is taken to have paused at sample `position`; whoever goes on speaks again.
+    """
+    if dialog.phase is Phase.INTERRUPTED:
+        dialog.enter(Phase.SPEAKING, now)
+    if dialog.phase is Phase.SPEAKING:
+        dialog.voice.play_again()
+    return dialog.take_commands() + dialog.handle(CallerPaused(position, 0.0), now)
+
+
+def _go_on_speaking(dialog: Dialog, story: _Story, known: dict[str, PieceHeard], now: float) -> None:
     for piece in story.released:
         if (heard := known.get(piece.id)) is not None:
             piece.released, piece.ulaw = True, b""
@@ -106,7 +119,21 @@ def _go_on_speaking(
     more_to_come = story.kind is Kind.REPLY and story.open_turn is not None
     reply = Reply(story.kind, story.then, story.released, complete=not more_to_come)
     reply.interruptible = dialog.agent.turn_taking.interruptible and story.then is not Then.HANG_UP
-    return dialog.resume_speaking(reply, _answering(dialog, story) if more_to_come else None, now)
+    attempt = _answering(dialog, story) if more_to_come else None
+    dialog.voice.begin(reply, attempt)
+    dialog.enter(Phase.SPEAKING, now)
+    dialog.do(*dialog.answerer.synthesise(reply))
+    if attempt is not None:
+        attempt.reply = reply
+        dialog.do(*dialog.answerer.plan_again(attempt))
+    dialog.go_on_if_heard(now)
+
+
+def _think_again(dialog: Dialog, story: _Story, now: float) -> None:
+    """A turn ended and nothing of its answer was released."""
+    dialog.attempt = _answering(dialog, story)
+    dialog.enter(Phase.THINKING, now)
+    dialog.do(*dialog.answerer.plan(dialog.attempt))
 
 
 def _answering(dialog: Dialog, story: _Story) -> Attempt:

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.audio.g711 import pcm_to_ulaw
-from engine.call.conductor import Conductor, Deadlines, JournalFenced, Services
+from engine.call.conductor import Conductor
 from engine.call.edge import EdgeCall, Line
+from engine.call.services import Deadlines, JournalFenced, Services
 from engine.call.spec import ActorLost, Attach, Attached, CallSpec, NotThisCall
 from engine.dialog.commands import EdgeCommand
 from engine.dialog.events import EdgeEvent
@@ -42,7 +43,7 @@ def loudness_vad(chunk: NDArray[np.float32]) -> float:
 
 
 class Models:
-    """Every model of a call. `heard` is what the next utterances turn out to be; `answer` what is generated."""
+    """Every model of a call. `heard`: what the next utterance turns out to be; `answer`: what is said."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []
@@ -66,6 +67,9 @@ class Models:
         return [Passage("We open at nine.", 0.9)]
 
     async def generate(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
+        if request.max_tokens == 1:  # reading the opening ahead of the first turn
+            yield ChatDelta("", finish_reason="length")
+            return
         self.requests.append(request)
         await self.hold_llm.wait()
         rest = self.answer.removeprefix(request.continue_from)
@@ -95,7 +99,7 @@ class MemoryJournal:
 
 
 class DirectPort:
-    """A conductor as the edge's port. `kill` is what SIGKILL is to an actor: every call fails from then on."""
+    """A conductor as the edge's port. `kill` is like SIGKILL to an actor: every call fails from then on."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
@@ -185,7 +189,9 @@ class Socket:
             self._chunk += 1
             payload = base64.b64encode(frame).decode()
             timestamp = str(self._chunk * 20)
-            self.put(event="media", media={"chunk": str(self._chunk), "timestamp": timestamp, "payload": payload})
+            self.put(
+                event="media", media={"chunk": str(self._chunk), "timestamp": timestamp, "payload": payload}
+            )
 
     def told(self, kind: str) -> list[dict[str, Any]]:
         return [m["parley"] for m in self.sent if m["event"] == "parley" and m["parley"]["type"] == kind]

@@ -28,9 +28,8 @@ class Bench:
         self.log: list[cmd.Command] = []
         self.unseen = 0
 
-    @property
-    def phase(self) -> Phase:
-        return self.dialog.phase
+    def expect(self, phase: Phase) -> None:
+        assert self.dialog.phase is phase
 
     def feed(self, event: ev.Event) -> list[cmd.Command]:
         commands = self.dialog.handle(event, self.now)
@@ -79,7 +78,7 @@ class Bench:
         self.feed(ev.Started())
         self.speak_all()
         self.finish_all()
-        assert self.phase is Phase.LISTENING
+        self.expect(Phase.LISTENING)
 
     def say(self, text: str, *, at: int = 10 * SECOND, probability: float = 0.95) -> None:
         """The caller says something and pauses; transcript and score come at once."""

@@ -49,7 +49,9 @@ async def test_the_caller_hangs_up(bench: CallBench) -> None:
     assert bench.journal.of("call_ended") == [{"reason": "caller hung up"}]
 
 
-async def test_speech_over_the_agent_stops_it_at_once_and_a_turn_replaces_the_answer(bench: CallBench) -> None:
+async def test_speech_over_the_agent_stops_it_at_once_and_a_turn_replaces_the_answer(
+    bench: CallBench,
+) -> None:
     await greeted(bench)
     await bench.ask("When do you open?")
     await bench.socket.until(lambda: len(agent_said(bench)) >= 2)

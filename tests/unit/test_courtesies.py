@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.dialog.courtesies import MAX_WORDS, Courtesy, classify
@@ -73,6 +73,7 @@ def test_near_misses_are_left_to_the_model(phrase: str) -> None:
     assert classify(phrase) is None
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(CASES),
     st.sampled_from(["{}", "{}.", "{}!", " {} ", "{},", "Um, {}", "Okay. {}", "{} please"]),
@@ -87,6 +88,7 @@ def test_case_punctuation_and_fillers_do_not_hide_a_courtesy(case: tuple[str, Co
     assert weights.index(found) <= weights.index(kind)
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(CASES), st.sampled_from(["parking", "insurance", "60", "when do you open", "Dr. Gomez"])
 )
@@ -95,6 +97,7 @@ def test_a_question_at_either_end_is_never_swallowed(case: tuple[str, Courtesy],
     assert classify(f"{question} {case[0]}") is None
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_classified_or_left_alone(text: str) -> None:
     assert classify(text) in (None, *Courtesy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.dialog.prompt import (
@@ -74,6 +74,7 @@ words = st.text("abc de", min_size=1, max_size=400).filter(str.strip)
 exchanges = st.builds(Exchange, words, words, st.tuples(words))
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(exchanges, max_size=40))
 def test_the_prompt_grows_at_its_end_but_for_rare_cuts(history: list[Exchange]) -> None:
     cuts, room = 0, 0
@@ -91,6 +92,7 @@ def test_the_prompt_grows_at_its_end_but_for_rare_cuts(history: list[Exchange]) 
     assert cuts <= room // (HISTORY_CHARS // 2) + 1
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(exchanges, max_size=10), words, words)
 def test_the_last_message_is_always_this_turn(history: list[Exchange], fact: str, caller: str) -> None:
     messages = build(AGENT, history, (fact,), caller)

@@ -1,0 +1,139 @@
+"""Work for the models: started at once, cancelled by name, its results told as events."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from engine.call.services import Deadlines, Services
+from engine.call.spec import CallSpec
+from engine.dialog import commands as cmd
+from engine.dialog import events as ev
+from engine.dialog.prompt import opening
+from engine.errors import ProviderError, ProviderTimeout
+from engine.providers.base import ChatDelta, ChatRequest, SpeechRequest
+
+log = logging.getLogger("parley.call")
+
+Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
+WorkCommand = cmd.Transcribe | cmd.Score | cmd.Retrieve | cmd.Generate | cmd.Synthesise
+
+
+class Work:
+    """One call's. `spawn` makes tasks that the conductor owns; `emit` takes the events."""
+
+    def __init__(
+        self,
+        spec: CallSpec,
+        services: Services,
+        deadlines: Deadlines,
+        spawn: Spawn,
+        emit: Callable[[ev.Event], None],
+    ) -> None:
+        self._spec = spec
+        self._services = services
+        self._deadlines = deadlines
+        self._spawn = spawn
+        self._emit = emit
+        self._running: dict[tuple[ev.Stage, int | str], asyncio.Task[None]] = {}
+
+    def start(self, command: WorkCommand, utterance: bytes) -> None:
+        """Begin; `utterance` is the caller's audio so far, mu-law."""
+        match command:
+            case cmd.Transcribe(attempt):
+                self._begin(ev.Stage.TRANSCRIBE, attempt, self._transcribe(attempt, utterance))
+            case cmd.Score(attempt):
+                self._begin(ev.Stage.SCORE, attempt, self._score(attempt, utterance))
+            case cmd.Retrieve(attempt, query):
+                self._begin(ev.Stage.RETRIEVE, attempt, self._retrieve(attempt, query))
+            case cmd.Generate(attempt, _):
+                self._begin(ev.Stage.GENERATE, attempt, self._generate(command))
+            case cmd.Synthesise(piece, _, _):
+                self._begin(ev.Stage.SYNTHESISE, piece, self._synthesise(command))
+
+    def cancel(self, key: int | str) -> None:
+        """Stop all work of an attempt (a number) or for a piece (its id)."""
+        for name in [name for name in self._running if name[1] == key]:
+            self._running.pop(name).cancel()
+
+    def _begin(self, stage: ev.Stage, key: int | str, work: Coroutine[Any, Any, None]) -> None:
+        guarded = self._guard(stage, key, work)
+        self._running[stage, key] = self._spawn(guarded, f"{stage} {key} {self._spec.call_id}")
+
+    async def _guard(self, stage: ev.Stage, key: int | str, work: Awaitable[None]) -> None:
+        """Run work; whatever goes wrong becomes a `Failed`, which has a consequence in the core."""
+        try:
+            await work
+        except (ProviderError, TimeoutError) as error:
+            reason = str(error) or "deadline passed"
+            log.warning("call %s: %s failed: %s", self._spec.call_id, stage, reason)
+            self._emit(ev.Failed(stage, key, reason))
+        finally:
+            if self._running.get((stage, key)) is asyncio.current_task():
+                del self._running[stage, key]
+
+    async def read_opening(self) -> None:
+        """Let the model read what every prompt of this agent begins with while the greeting plays.
+
+        The first turn then finds it in the prefix cache. Nothing depends on it, so a failure is only noted.
+        """
+        request = ChatRequest((opening(self._spec.agent),), max_tokens=1, cache_key=self._spec.call_id)
+        try:
+            async with asyncio.timeout(self._deadlines.opening):
+                async for _ in self._services.llm.generate(request):
+                    pass
+        except (ProviderError, TimeoutError) as error:
+            log.info(
+                "call %s: the model did not read the opening: %s", self._spec.call_id, error or "timeout"
+            )
+
+    async def _transcribe(self, attempt: int, audio: bytes) -> None:
+        session = self._services.stt.session(language=self._spec.agent.language)
+        try:
+            session.push(audio)
+            async with asyncio.timeout(self._deadlines.transcribe):
+                transcript = await session.finish()
+        finally:
+            await session.close()
+        self._emit(ev.Transcribed(attempt, transcript))
+
+    async def _score(self, attempt: int, audio: bytes) -> None:
+        async with asyncio.timeout(self._deadlines.score):
+            probability = await self._services.turn.score(audio)
+        self._emit(ev.Scored(attempt, probability))
+
+    async def _retrieve(self, attempt: int, query: str) -> None:
+        agent = self._spec.agent
+        async with asyncio.timeout(self._deadlines.retrieve):
+            passages = await self._services.knowledge.search(
+                self._spec.company_id, query, agent.passages, agent.language
+            )
+        self._emit(ev.Retrieved(attempt, tuple(passages)))
+
+    async def _generate(self, command: cmd.Generate) -> None:
+        stream = self._services.llm.generate(command.request)
+        deadline = self._deadlines.first_token
+        while True:
+            try:
+                async with asyncio.timeout(deadline):
+                    delta: ChatDelta = await anext(stream)
+            except StopAsyncIteration:
+                raise ProviderTimeout("the reply's stream ended without a finish reason") from None
+            deadline = self._deadlines.next_token
+            self._emit(ev.Generated(command.attempt, delta))
+            if delta.finish_reason is not None:
+                return
+
+    async def _synthesise(self, command: cmd.Synthesise) -> None:
+        agent = self._spec.agent
+        request = SpeechRequest(
+            text=command.text,
+            voice=agent.voice,
+            language=agent.language,
+            cache=command.phrase,
+        )
+        async with asyncio.timeout(self._deadlines.synthesise):
+            speech = await self._services.tts.synthesise(request)
+        self._emit(ev.Synthesised(command.piece, speech.audio))

@@ -1,0 +1,59 @@
+"""Every stage can fail, fallbacks included, and each failure has a consequence that the caller can hear."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.dialog import commands as cmd
+from engine.dialog.events import Failed, Stage, Synthesised
+from engine.dialog.reply import Kind
+from engine.dialog.table import Phase
+
+if TYPE_CHECKING:
+    from engine.dialog.attempt import Attempt
+    from engine.dialog.core import Dialog
+
+
+def take(dialog: Dialog, event: Failed, now: float) -> None:
+    """Go on without what failed, or say so. A failure of work that nobody waits for changes nothing."""
+    if event.stage is Stage.SYNTHESISE:
+        _lose_piece(dialog, str(event.key), now)
+        return
+    attempt = dialog.attempt_of(int(event.key))
+    if attempt is None:
+        return
+    match event.stage:
+        case Stage.SCORE:
+            attempt.scored = True
+            dialog.commit_if_over(now)
+        case Stage.TRANSCRIBE if dialog.phase is Phase.INTERRUPTED:
+            dialog.resume(now)
+        case Stage.TRANSCRIBE:
+            dialog.do(cmd.EndUtterance())
+            dialog.say(dialog.answerer.phrase(Kind.NOT_HEARD, dialog.agent.phrases.not_heard), now)
+        case _:
+            _lose_answer(dialog, attempt, event.stage, now)
+
+
+def _lose_answer(dialog: Dialog, attempt: Attempt, stage: Stage, now: float) -> None:
+    """Without knowledge nothing is known, without a model there is an apology; what was said stands."""
+    phrases = dialog.agent.phrases
+    if attempt.reply is not None and attempt.reply.pieces:
+        attempt.reply.complete = True
+        dialog.go_on_if_heard(now)
+    elif stage is Stage.RETRIEVE:
+        dialog.answer_with(attempt, dialog.answerer.phrase(Kind.UNKNOWN, phrases.unknown), now)
+    else:
+        dialog.answer_with(attempt, dialog.answerer.phrase(Kind.APOLOGY, phrases.apology), now)
+
+
+def _lose_piece(dialog: Dialog, piece_id: str, now: float) -> None:
+    """No audio for a piece: skip it. An answer of which nothing can be spoken becomes the apology."""
+    for reply, attempt in dialog.replies():
+        if reply.piece(piece_id) is None or attempt is None or reply.kind is Kind.APOLOGY:
+            continue
+        if not any(piece.ulaw for piece in reply.pieces):
+            apology = dialog.answerer.phrase(Kind.APOLOGY, dialog.agent.phrases.apology)
+            dialog.answer_with(attempt, apology, now)
+            return
+    dialog.take_audio(Synthesised(piece_id, b""), now)
