@@ -92,6 +92,11 @@ class CallActor:
         if self._conductor is not None and self._conductor.spec.call_id == call_id:
             self._conductor.hang_up(reason)
 
+    async def wind_up(self, call_id: str) -> None:
+        """The server stops: say goodbye and end the call."""
+        if self._conductor is not None and self._conductor.spec.call_id == call_id:
+            self._conductor.wind_up()
+
     async def stats(self) -> dict[str, Any]:
         """What the switchboard wants to know before it lends this actor again."""
         call = self._conductor.spec.call_id if self._conductor is not None else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +15,8 @@ from engine.config import settings
 from engine.store import Conflict
 from engine.store.sqlite import SqliteStore
 from models.call import CallEvent
+
+log = logging.getLogger("parley.recorder")
 
 
 class Recorder:
@@ -32,8 +36,30 @@ class Recorder:
     async def read(self, company_id: str, call_id: str) -> list[CallEvent]:
         return await self._store.events(company_id, call_id)
 
-    async def open_calls(self) -> list[tuple[str, str]]:
-        return await self._store.open_calls()
+    async def close(self, company_id: str, call_id: str, reason: str) -> None:
+        """End the journal of a call whose actor cannot do it any more; one that ended stays as it is."""
+        events = await self._store.events(company_id, call_id)
+        if not events or events[-1].kind == "call_ended":
+            return
+        ended = CallEvent(
+            call_id=call_id,
+            company_id=company_id,
+            seq=events[-1].seq + 1,
+            kind="call_ended",
+            at_ms=time.time() * 1000,
+            data={"reason": reason},
+        )
+        try:
+            await self._store.append_events([ended])
+        except Conflict:
+            log.info("call %s is still written by its actor", call_id)
+
+    async def close_all(self, reason: str) -> int:
+        """End the journals that a server which did not stop in order left open; returns how many."""
+        calls = await self._store.open_calls()
+        for company_id, call_id in calls:
+            await self.close(company_id, call_id, reason)
+        return len(calls)
 
 
 def recorder() -> Any:

@@ -21,6 +21,7 @@ from ray.exceptions import RayError
 
 from actors import NAMESPACE, SWITCHBOARD
 from actors.call import CallActor
+from actors.recorder import recorder
 from engine.config import settings
 from engine.errors import NoCapacity, TokenRefused
 from engine.logs import set_up_logging
@@ -69,6 +70,7 @@ class Switchboard:
 
     def __init__(self) -> None:
         set_up_logging()
+        self._recorder = recorder()
         self._max_calls = settings().max_calls
         self._warm = settings().warm_calls
         self._leases: dict[str, _Held] = {}
@@ -181,12 +183,12 @@ class Switchboard:
         self._draining = True
         return len(self._leases)
 
-    async def hang_up_all(self, reason: str) -> None:
-        """End every live call politely enough to be journaled."""
+    async def wind_up(self) -> None:
+        """Let every agent say goodbye and hang up."""
         for held in list(self._leases.values()):
             actor = _actor(held.lease.actor)
             if actor is not None:
-                actor.hang_up.remote(held.lease.call_id, reason)
+                actor.wind_up.remote(held.lease.call_id)
 
     async def stats(self) -> dict[str, Any]:
         return {
@@ -249,6 +251,7 @@ class Switchboard:
                     del self._leases[call_id]
                     self._retire(held.lease.actor)
                     self._wanted.set()
+                    await self._recorder.close.remote(held.lease.company_id, call_id, "connection lost")
 
     def _retire(self, name: str) -> None:
         self._uses.pop(name, None)

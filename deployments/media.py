@@ -139,7 +139,7 @@ class MediaEdge:
 
     async def _serve(self, spec: CallSpec, lease: Lease, peer: WebSocketPeer) -> str:
         self._leases[spec.call_id] = lease
-        if self._heart is None:
+        if self._heart is None or self._heart.done():
             self._heart = asyncio.create_task(self._beat(), name="lease heartbeat")
         state = self._vad.new_state()
         line = Line(ActorPort(spec.call_id, lease.actor), lease.epoch)

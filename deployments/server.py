@@ -153,7 +153,7 @@ async def drain(hurry: asyncio.Event) -> None:
         await asyncio.sleep(0.2)
         live = len((await board.stats.remote())["calls"])
     if live:
-        await board.hang_up_all.remote("the server is shutting down")
+        await board.wind_up.remote()
         deadline = time.monotonic() + STOP_S
         while (await board.stats.remote())["calls"] and time.monotonic() < deadline:
             await asyncio.sleep(0.1)
@@ -176,7 +176,7 @@ async def main(arguments: argparse.Namespace) -> None:
     info = settings().data_dir / "server.json"
     with local_ray():
         report(event="ray", apps=[app.name for app in config.applications])
-        recorder()
+        await recorder().close_all.remote("the server was stopped")
         switchboard()
         await asyncio.to_thread(deploy, config)
         await seed(arguments.knowledge)

@@ -176,6 +176,10 @@ class Conductor:
         self._polled.set()
         self._handle(ev.HungUp(reason))
 
+    def wind_up(self) -> None:
+        """Say goodbye, let it be heard, then hang up."""
+        self._handle(ev.Dismissed())
+
     async def _watch_edge(self) -> None:
         """An edge that neither polls nor tells anything is gone; without another the call ends."""
         limit = max(self._deadlines.edge_silent, self.spec.grace_s)

@@ -93,6 +93,9 @@ class Dialog:
         self.voice.cut(self.turn)
         self._finish(event.reason)
 
+    def dismiss_caller(self, event: ev.Dismissed, now: float) -> None:
+        self._say_last(self.agent.phrases.closing, now)
+
     def _finish(self, reason: str) -> None:
         self._drop_attempt()
         self.end_reason = reason

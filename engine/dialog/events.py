@@ -143,6 +143,11 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Dismissed:
+    """The operator wants the call to end soon: the agent says goodbye."""
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """The call was answered."""
 
@@ -152,4 +157,4 @@ class Tick:
     """The time that `Dialog.wake_at` asked for has come."""
 
 
-Event = EdgeEvent | Transcribed | Scored | Retrieved | Generated | Synthesised | Failed | Started | Tick
+Event = EdgeEvent | Transcribed | Scored | Retrieved | Generated | Synthesised | Failed | Started | Dismissed | Tick

@@ -67,6 +67,7 @@ RULES: tuple[Rule, ...] = (
     Rule(ev.PlayoutHeld, _ALIVE, "note_held", "how far the caller heard"),
     Rule(ev.DigitPressed, _ALIVE, "collect_digit", "keypad input becomes a turn"),
     Rule(ev.Tick, _ALIVE, "run_timers", "a deadline of the conversation"),
+    Rule(ev.Dismissed, _ALIVE, "dismiss_caller", "say goodbye and hang up"),
     Rule(ev.HungUp, _ALIVE, "end_call", "the caller or the carrier ended the call"),
 )
 

@@ -363,3 +363,12 @@ def test_the_timeline_of_a_turn_is_told_in_order(bench: Bench) -> None:
 
 def test_agents_are_values() -> None:
     assert AgentConfig(id="a", company_id="c") == AgentConfig(id="a", company_id="c")
+
+
+def test_a_dismissed_caller_hears_goodbye_before_the_line_is_closed(bench: Bench) -> None:
+    bench.ask("When do you open?", "At nine.")
+    bench.feed(ev.Dismissed())
+    bench.speak_all()
+    assert bench.played_text()[-1] == AGENT.phrases.closing
+    bench.finish_all()
+    bench.expect(Phase.ENDED)
