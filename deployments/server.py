@@ -30,7 +30,7 @@ from actors.recorder import recorder
 from actors.switchboard import switchboard
 from engine import demo, switches
 from engine.config import settings
-from engine.errors import ConfigurationError, ParleyError
+from engine.errors import ConfigurationError, DocumentError, ParleyError
 from engine.providers.base import SpeechRequest
 from engine.speech.normalise import normalise
 from engine.store.sqlite import SqliteStore
@@ -83,6 +83,14 @@ def read_config(path: Path) -> ServeDeploySchema:
         raise ConfigurationError(f"{path}: {' '.join(str(error).split())}") from error
 
 
+def read_knowledge(path: Path) -> tuple[str, str]:
+    """(text, name) of a file; raises DocumentError when it is not text."""
+    try:
+        return path.read_text(encoding="utf-8"), path.name
+    except (OSError, UnicodeDecodeError) as error:
+        raise DocumentError(f"cannot read {path} as UTF-8 text: {error}") from error
+
+
 def deploy(config: ServeDeploySchema) -> None:
     """Start every application and wait until all run; reports progress."""
     client = serve_start(http_options=config.http_options.model_dump(), proxy_location=config.proxy_location)
@@ -108,10 +116,11 @@ def _cause(app: Any) -> str:
     messages = [app.message, *(deployment.message for deployment in app.deployments.values())]
     lines = [line.strip() for message in messages for line in message.splitlines() if line.strip()]
     errors = [line for line in lines if "Error" in line]
-    return (errors or lines or ["no reason given"])[-1]
+    cause: str = (errors or lines or ["no reason given"])[-1]
+    return cause
 
 
-async def seed(knowledge: Path | None) -> AgentConfig:
+async def seed(knowledge: tuple[str, str] | None) -> AgentConfig:
     """The demo company, its agent and its knowledge; the agent's phrases are spoken once, ahead of calls."""
     store = SqliteStore(settings().data_dir / "parley.db")
     try:
@@ -120,8 +129,7 @@ async def seed(knowledge: Path | None) -> AgentConfig:
         await store.put_agent(agent)
     finally:
         await store.close()
-    text = knowledge.read_text() if knowledge is not None else demo.knowledge()
-    source = knowledge.name if knowledge is not None else "clinic.txt"
+    text, source = knowledge or (demo.knowledge(), "clinic.txt")
     handle = serve.get_app_handle("knowledge")
     passages = await handle.ingest.remote(agent.company_id, DEMO_DOCUMENT, source, text)
     report(event="knowledge", source=source, passages=passages)
@@ -150,13 +158,18 @@ async def drain(hurry: asyncio.Event) -> None:
         report(event="draining", calls=live)
     deadline = time.monotonic() + DRAIN_S
     while live and not hurry.is_set() and time.monotonic() < deadline:
-        await asyncio.sleep(0.2)
-        live = len((await board.stats.remote())["calls"])
+        live = await _live_soon(board)
     if live:
         await board.wind_up.remote()
-        deadline = time.monotonic() + STOP_S
-        while (await board.stats.remote())["calls"] and time.monotonic() < deadline:
-            await asyncio.sleep(0.1)
+    deadline = time.monotonic() + STOP_S
+    while live and time.monotonic() < deadline:
+        live = await _live_soon(board)
+
+
+async def _live_soon(board: Any) -> int:
+    """How many calls are live a moment later: the switchboard is asked, it does not tell."""
+    await asyncio.sleep(0.2)
+    return len((await board.stats.remote())["calls"])
 
 
 async def main(arguments: argparse.Namespace) -> None:
@@ -173,13 +186,14 @@ async def main(arguments: argparse.Namespace) -> None:
         # Whoever started this process holds the other end: when it is gone, nobody wants a server any more.
         loop.add_reader(sys.stdin, lambda: on_end_of_input(loop, stop, hurry))
     config = read_config(arguments.config)
+    knowledge = read_knowledge(arguments.knowledge) if arguments.knowledge is not None else None
     info = settings().data_dir / "server.json"
     with local_ray():
         report(event="ray", apps=[app.name for app in config.applications])
         await recorder().close_all.remote("the server was stopped")
         switchboard()
         await asyncio.to_thread(deploy, config)
-        await seed(arguments.knowledge)
+        await seed(knowledge)
         await wait_for_lines(settings().warm_calls)
         info.write_text(json.dumps({"pid": os.getpid(), "url": local_url(settings())}))
         try:

@@ -30,7 +30,9 @@ SWITCHES: tuple[Switch, ...] = (
     Switch("RAY_AUTH_MODE", "token", "an open Ray cluster is remote code execution", True),
     Switch("RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD", "0", "a fifth of the edge's CPU"),
     Switch("RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S", "0", "the edge drains by calls, not by a timer"),
-    Switch("RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S", str(LONGEST_CALL_S), "a reload must outlast the longest call"),
+    Switch(
+        "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S", str(LONGEST_CALL_S), "a reload must outlast the longest call"
+    ),
     Switch("RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S", "1", "a dead HAProxy is back in 5 s, not 22"),
     Switch("RAY_USAGE_STATS_ENABLED", "0", "nothing is sent anywhere"),
     Switch("HF_HUB_OFFLINE", "1", "weights come from the manifest, never from a hub at run time"),

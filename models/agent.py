@@ -37,7 +37,9 @@ class TurnTaking(BaseModel):
     model_config = ConfigDict(frozen=True)
     pause_ms: int = Field(default=144, ge=60, le=1000, description="silence that starts speculation")
     commit_ms: int = Field(default=224, ge=60, description="silence that ends a turn which sounds complete")
-    patient_ms: int = Field(default=1200, ge=200, description="silence that ends a turn which sounds unfinished")
+    patient_ms: int = Field(
+        default=1200, ge=200, description="silence that ends an unfinished turn"
+    )
     complete_above: float = Field(default=0.5, ge=0, le=1, description="turn model: sounds complete")
     interruptible: bool = True
     filler_after_ms: int = Field(default=1500, ge=200)

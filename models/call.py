@@ -8,12 +8,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 EventKind = Literal[
-    "call_started",   # agent, company, carrier ids
-    "turn_ended",     # the caller's turn: text, stamps
-    "reply_released", # a piece of the reply is about to be played: turn, piece, text
-    "heard",          # how far the caller heard: turn, piece, text, interrupted
-    "attached",       # another actor took the call over, and why
-    "call_ended",     # reason
+    "call_started",  # agent, company, carrier ids
+    "turn_ended",  # the caller's turn: text, stamps
+    "reply_released",  # a piece of the reply is about to be played: turn, piece, text
+    "heard",  # how far the caller heard: turn, piece, text, interrupted
+    "attached",  # another actor took the call over, and why
+    "call_ended",  # reason
 ]
 
 

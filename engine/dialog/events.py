@@ -157,4 +157,15 @@ class Tick:
     """The time that `Dialog.wake_at` asked for has come."""
 
 
-Event = EdgeEvent | Transcribed | Scored | Retrieved | Generated | Synthesised | Failed | Started | Dismissed | Tick
+Event = (
+    EdgeEvent
+    | Transcribed
+    | Scored
+    | Retrieved
+    | Generated
+    | Synthesised
+    | Failed
+    | Started
+    | Dismissed
+    | Tick
+)
