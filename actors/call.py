@@ -24,6 +24,7 @@ from engine.logs import set_up_logging
 log = logging.getLogger("parley.call")
 
 APPLICATION_POLL_S = 0.2
+CLEAN_UP_S = 2.0
 
 
 class CallActor:
@@ -88,9 +89,15 @@ class CallActor:
         return await self._of(call_id, epoch).commands(received, settled)
 
     async def hang_up(self, call_id: str, reason: str) -> None:
-        """The call is over on the carrier's side, whoever knows it."""
-        if self._conductor is not None and self._conductor.spec.call_id == call_id:
-            self._conductor.hang_up(reason)
+        """The call is over on the carrier's side, whoever knows it.
+
+        Returns when its lease is given back: a carrier that asks what comes next is not told to reconnect.
+        """
+        if self._conductor is None or self._conductor.spec.call_id != call_id:
+            return
+        self._conductor.hang_up(reason)
+        if self._keeper is not None:
+            await asyncio.wait({self._keeper}, timeout=CLEAN_UP_S)
 
     async def wind_up(self, call_id: str) -> None:
         """The server stops: say goodbye and end the call."""

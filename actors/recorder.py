@@ -10,6 +10,7 @@ from typing import Any
 import ray
 
 from actors import NAMESPACE, RECORDER
+from actors.node import refuse_several_nodes
 from engine.call.services import JournalFenced
 from engine.config import settings
 from engine.store import Conflict
@@ -23,6 +24,7 @@ class Recorder:
     """Appends and reads journals. Restarted by Ray when it dies: what it acknowledged is on disk."""
 
     def __init__(self) -> None:
+        refuse_several_nodes("SQLite")
         self._store = SqliteStore(settings().data_dir / "parley.db")
 
     async def append(self, events: Sequence[CallEvent]) -> bool:

@@ -24,12 +24,12 @@ from statistics import median, quantiles
 
 from engine import demo
 from engine.demo.agent import MIN_SCORE
-from engine.dialog.prompt import STOP, build, opening
+from engine.dialog.prompt import STOP, build, warm_up
 from engine.knowledge.chunk import Document, chunk
 from engine.knowledge.edge_index import EdgeIndex
 from engine.knowledge.index import Space
 from engine.knowledge.retrieve import Retriever
-from engine.providers.base import ChatRequest, Message
+from engine.providers.base import ChatRequest
 from engine.providers.embeddings.sentence_transformer import SentenceTransformerEmbedder
 from engine.providers.llm.openai_compatible import Endpoint, OpenAICompatible
 from engine.providers.llm.server_process import PrintsItsAddress, ServerProcess
@@ -186,8 +186,7 @@ def report_timings(timings: Timings) -> None:
 
 async def run(bench: Bench, pages: Sequence[str]) -> None:
     answers = tomllib.loads((HERE / "answers.toml").read_text())
-    warm = ChatRequest((opening(bench.agent), Message("user", "Caller: Hello?")), 1, cache_key="bench")
-    async for _ in bench.model.generate(warm):
+    async for _ in bench.model.generate(warm_up(bench.agent, "bench")):
         pass
     for page in pages or list(answers):
         sets = tomllib.loads((HERE / "questions" / f"{page}.toml").read_text())

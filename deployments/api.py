@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayActorError, RayError
 from ray.serve import Application
 
+from actors.node import prepare_replica
+from engine import switches
 from engine.api.app import create_app
 from engine.api.backend import DEMO_AGENT, DEMO_COMPANY
 from engine.errors import ConfigurationError, ProviderUnavailable
@@ -72,6 +75,7 @@ class ClusterBackend:
 
 def _app() -> FastAPI:
     """Made in the replica, so that settings are read where they are used."""
+    prepare_replica()
     return create_app(ClusterBackend())
 
 
@@ -84,7 +88,11 @@ deployment = serve.deployment(name="Api", max_ongoing_requests=100, ray_actor_op
 
 
 def build(args: Mapping[str, Any]) -> Application:
-    """The application, as `serve_config.yaml` asks for it; it takes no arguments."""
+    """The application, as `serve_config.yaml` asks for it; it takes no arguments.
+
+    Raises ConfigurationError for an argument, or without the switches.
+    """
+    switches.check(os.environ)
     if args:
         raise ConfigurationError(f"the api application takes no arguments, and got {', '.join(sorted(args))}")
     return deployment.bind()

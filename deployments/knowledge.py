@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from ray.serve import Application
 
+from actors.node import prepare_replica, refuse_several_nodes
 from engine.config import settings
 from engine.errors import ConfigurationError
 from engine.logs import set_up_logging
@@ -46,6 +47,9 @@ class KnowledgeReplica:
         from engine.providers.embeddings.sentence_transformer import SentenceTransformerEmbedder
         from engine.weights import folder
 
+        prepare_replica()
+        if settings().qdrant_url is None:
+            refuse_several_nodes("the knowledge index", "set PARLEY_QDRANT_URL to a Qdrant server")
         set_up_logging()
         self._embedder = SentenceTransformerEmbedder(folder(args.model), device=args.device)
         self._space = Space(args.model, self._embedder.dimension)

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from ray.serve import Application
 
+from actors.node import prepare_replica
 from engine.config import settings
 from engine.errors import ConfigurationError, ProviderError, ProviderUnavailable, WeightsError
 from engine.providers.base import ChatDelta, ChatRequest
@@ -68,6 +69,7 @@ class LanguageModelReplica:
 
     async def __init__(self, args: LlmArgs) -> None:  # type: ignore[misc]  # Serve awaits it
         """Starts the server and waits for it. Raises WeightsError, ConfigurationError or ProviderErrors."""
+        prepare_replica()
         self._args = args
         self._engine: str = "remote" if settings().llm_base_url is not None else args.engine
         self._model: OpenAICompatible | None = None

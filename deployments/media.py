@@ -4,6 +4,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -15,8 +16,9 @@ from ray.exceptions import RayError
 from ray.serve import Application
 
 from actors import NAMESPACE, SWITCHBOARD
+from actors.node import prepare_replica, refuse_several_nodes
 from actors.switchboard import Admission, Lease
-from engine import weights
+from engine import switches, weights
 from engine.audio.vad import SileroVad
 from engine.call.edge import EdgeCall, Line
 from engine.call.spec import ActorLost, Attach, Attached, CallSpec
@@ -110,6 +112,8 @@ class MediaEdge:
     """Admits sockets, serves them with `EdgeCall`, keeps their leases alive."""
 
     def __init__(self, args: MediaArgs) -> None:
+        prepare_replica()
+        refuse_several_nodes("SQLite")
         set_up_logging()
         keep_sockets_while_draining()
         self._vad = SileroVad(weights.folder("silero-vad"))
@@ -215,5 +219,6 @@ deployment = serve.deployment(name="MediaEdge", max_ongoing_requests=200, ray_ac
 
 
 def build(args: MediaArgs) -> Application:
-    """The application, as `serve_config.yaml` asks for it."""
+    """The application, as `serve_config.yaml` asks for it. Raises ConfigurationError without the switches."""
+    switches.check(os.environ)
     return deployment.options(graceful_shutdown_timeout_s=args.longest_call_s).bind(args)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from ray.serve import Application
 
+from actors.node import prepare_replica
 from engine.providers.base import SAMPLE_RATE_HZ, Transcript
 from engine.providers.stt.batching import BatchLimits, BatchQueue
 from engine.weights import folder
@@ -47,6 +48,7 @@ class SpeechToTextReplica:
         from engine.providers.stt.ctranslate import WhisperOptions
         from engine.providers.stt.whisper import WhisperDecoder
 
+        prepare_replica()
         self._args = args
         options = WhisperOptions(
             device=args.device,

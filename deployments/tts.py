@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from ray.serve import Application
 
+from actors.node import prepare_replica
 from engine.config import settings
 from engine.providers.base import Speech, SpeechRequest
 from engine.providers.tts.cache import PhraseCache
@@ -43,6 +44,7 @@ class TextToSpeechReplica:
         """Loads and warms the voices. Raises ConfigurationError (no piper) or WeightsError."""
         from engine.providers.tts.piper import PiperVoiceModel
 
+        prepare_replica()
         voices = {name: PiperVoiceModel(folder(name), threads=args.threads) for name in args.voices}
         for voice in voices.values():
             for text in WARM_UP:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from ray.serve import Application
 
+from actors.node import prepare_replica
 from engine.providers.stt.batching import BatchLimits, BatchQueue
 from engine.weights import folder
 
@@ -33,6 +34,7 @@ class TurnReplica:
         """Loads the model and warms it up. Raises WeightsError or ConfigurationError."""
         from engine.providers.turn.smart_turn import SmartTurn
 
+        prepare_replica()
         self._args = args
         self._model = SmartTurn(folder(args.weights), threads=args.threads)
         self._model.score(b"")

@@ -344,7 +344,7 @@ class Dialog:
             match name:
                 case "commit":
                     self.commit_if_over(now)
-                case "filler" if self.voice.filler is None:
+                case "filler" if not self._answer_is_near():
                     self.voice.filler = self.answerer.phrase(
                         Kind.FILLER, self.agent.phrases.filler, Then.WAIT
                     )
@@ -358,6 +358,10 @@ class Dialog:
                     self._commit_digits(now)
                 case "limit":
                     self._say_last(self.agent.phrases.time_limit, now)
+
+    def _answer_is_near(self) -> bool:
+        """Whether words of the answer are there and only their audio is missing: a filler would delay them."""
+        return self.attempt is not None and self.attempt.reply is not None and bool(self.attempt.reply.pieces)
 
     def _say_last(self, text: str, now: float) -> None:
         """The agent ends the call: whatever is being said gives way to a closing that is played out."""

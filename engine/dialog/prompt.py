@@ -4,8 +4,8 @@ The prompt only grows at its end: system text, then every exchange with the fact
 turn. So all but the new words is in the model's prefix cache. When it would grow too long, the oldest
 exchanges go in one step, down to half the budget, so that the cache is lost once and not in each turn.
 
-A caller's turn is written as `Caller: ...`, a line break, `Facts: ...`. The facts stand next to the answer,
-which is what a very small model needs to copy them; a chat template can make a transcript of it.
+A caller's turn is written as `Caller: ...`, a line break, `Facts: ...`, the best fact last. What stands next
+to the answer is what a very small model copies; a chat template can make a transcript of it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.providers.base import Message
+from engine.providers.base import ChatRequest, Message
 from models import AgentConfig, Example
 
 STOP: tuple[str, ...] = ("\n",)
@@ -58,6 +58,7 @@ def build(
 ) -> tuple[Message, ...]:
     """The messages for a turn: one of the system, exchanges as user and assistant, this turn as user.
 
+    `facts` come best first.
     Only exchanges that were answered from facts are shown. The others (thanks, "I do not know that") were
     answered by fixed phrases, and a small model that sees one refusal goes on refusing.
     """
@@ -70,14 +71,22 @@ def build(
 
 
 def opening(agent: AgentConfig) -> Message:
-    """What all prompts of an agent begin with; a model that has read it answers the first turn sooner."""
+    """What all prompts of an agent begin with."""
     examples = agent.examples or STARTER_EXAMPLES
     worked = (f"{_turn((each.facts,), each.caller)}\nAgent: {_one_line(each.agent)}" for each in examples)
     return Message("system", "\n\n".join((agent.prompt.strip(), *worked)))
 
 
+def warm_up(agent: AgentConfig, cache_key: str) -> ChatRequest:
+    """A request that has the model read the opening, so that a call's first answer waits for it no more.
+
+    Made while the greeting is played; the one token that it generates means nothing.
+    """
+    return ChatRequest((opening(agent), Message("user", "Caller:")), max_tokens=1, cache_key=cache_key)
+
+
 def _turn(facts: Sequence[str], caller: str) -> str:
-    known = " ".join(_one_line(fact) for fact in facts) or "none"
+    known = " ".join(_one_line(fact) for fact in reversed(facts)) or "none"
     return f"Caller: {_one_line(caller)[-TURN_CHARS:].lstrip()}\nFacts: {known}"
 
 

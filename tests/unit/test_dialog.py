@@ -241,6 +241,15 @@ def test_a_late_answer_is_preceded_by_a_filler(bench: Bench) -> None:
     assert [data["text"] for data in bench.appended("heard")][-1] == "At nine.", "a filler is not history"
 
 
+def test_no_filler_stands_before_an_answer_whose_words_are_there(bench: Bench) -> None:
+    bench.say("When do you open?")
+    bench.know()
+    bench.generate("At nine.")
+    bench.sleep(2.0)
+    bench.speak_all()
+    assert bench.played_text()[1:] == ["At nine."]
+
+
 def test_silence_is_broken_once_and_then_the_call_ends(bench: Bench) -> None:
     bench.sleep(12.1)
     bench.speak_all()

@@ -12,6 +12,7 @@ from engine.dialog.prompt import (
     Exchange,
     build,
     opening,
+    warm_up,
 )
 from engine.providers.base import Message
 from models import AgentConfig, Example
@@ -25,8 +26,8 @@ def text(messages: tuple[Message, ...]) -> str:
     return "\n".join(f"{message.role}: {message.content}" for message in messages)
 
 
-def test_a_turn_is_the_callers_words_and_then_the_facts() -> None:
-    messages = build(AGENT, (), ("Parking is free.", "It is behind\nthe building."), "Where can I park?")
+def test_a_turn_is_the_callers_words_and_then_the_facts_the_best_one_last() -> None:
+    messages = build(AGENT, (), ("It is behind\nthe building.", "Parking is free."), "Where can I park?")
     assert messages[-1] == Message(
         "user", "Caller: Where can I park?\nFacts: Parking is free. It is behind the building."
     )
@@ -47,6 +48,14 @@ def test_the_system_text_is_the_agents_prompt_and_then_examples() -> None:
     assert system.index("Caller: " + STARTER_EXAMPLES[0].caller) < system.index("Agent: ")
     own = AGENT.model_copy(update={"examples": (Example(facts="F", caller="C", agent="A"),)})
     assert opening(own).content == f"{AGENT.prompt}\n\nCaller: C\nFacts: F\nAgent: A"
+
+
+def test_warming_up_reads_what_the_first_turn_begins_with() -> None:
+    request = warm_up(AGENT, "call")
+    first = build(AGENT, (), ("We open at 8.",), "When do you open?")
+    assert request.messages[0] == first[0]
+    assert first[1].content.startswith(request.messages[1].content)
+    assert (request.max_tokens, request.cache_key) == (1, "call")
 
 
 def test_fixed_phrases_and_unheard_answers_are_left_out() -> None:

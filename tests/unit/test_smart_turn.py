@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from engine.audio import g711, resample, wav
 from engine.errors import ConfigurationError, WeightsError
-from engine.providers.turn.smart_turn import RATE_HZ, SmartTurn, last_8_s, log_mel
+from engine.providers.stt.mel import RATE_HZ, LogMel
+from engine.providers.turn.smart_turn import SmartTurn, last_8_s, normalise
 from engine.weights import folder
 
 
@@ -41,7 +42,7 @@ def test_features_are_those_of_the_training_library(seconds: float) -> None:
     reference = extractor(
         window, sampling_rate=RATE_HZ, do_normalize=True, padding="max_length", return_tensors="np"
     ).input_features[0]
-    features = log_mel(window)
+    features = LogMel()(normalise(window))
     assert features.shape == reference.shape == (80, 800)
     np.testing.assert_allclose(features, reference, atol=1e-4)
 
@@ -57,7 +58,7 @@ def test_short_audio_stands_at_the_end_and_long_audio_loses_its_beginning() -> N
 
 def test_loudness_does_not_count() -> None:
     window = last_8_s(_chirp(8.0))
-    np.testing.assert_allclose(log_mel(window), log_mel(window * np.float32(0.25)), atol=1e-3)
+    np.testing.assert_allclose(normalise(window), normalise(window * np.float32(0.25)), atol=1e-3)
 
 
 def test_a_finished_sentence_scores_above_a_broken_one(model: SmartTurn) -> None:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from engine.audio import g711, resample, wav
 from engine.errors import ConfigurationError, ProviderRejected, WeightsError
-from engine.providers.stt.ctranslate import FULL_WINDOW_FRAMES, Decode, Features, Piece, WhisperOptions
+from engine.providers.stt.ctranslate import FULL_WINDOW_FRAMES, Decode, Piece, WhisperOptions
+from engine.providers.stt.mel import RATE_HZ, Features, LogMel
 from engine.providers.stt.repetition import words
 from engine.providers.stt.whisper import WhisperDecoder
 from engine.weights import folder
@@ -158,6 +159,17 @@ def test_malformed_samples_are_rejected(samples: NDArray[np.float32]) -> None:
 def test_missing_weights_are_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="parley models pull"):
         WhisperDecoder.load(tmp_path)
+
+
+@pytest.mark.parametrize("bands", [80, 128])
+@pytest.mark.parametrize("count", [1_600, 40_123])
+def test_features_are_those_of_faster_whisper(bands: int, count: int) -> None:
+    library = pytest.importorskip("faster_whisper.feature_extractor")
+    samples = np.random.default_rng(2).standard_normal(count).astype(np.float32) * np.float32(0.1)
+    reference = library.FeatureExtractor(feature_size=bands)(samples, padding=0)
+    features = LogMel(bands)(samples)
+    assert features.shape == (bands, count * 100 // RATE_HZ)
+    np.testing.assert_allclose(features, reference[:, : features.shape[1]], atol=1e-4)
 
 
 # The real starter model, loaded once.

@@ -1,9 +1,12 @@
 """Speech to text. What lives here:
 
-    whisper.py      audio -> Transcript with a local CTranslate2 Whisper; blocking, for a worker thread
+    whisper.py      audio -> Transcript: the fitting window, loops, silence, long audio; blocking
+    ctranslate.py   the model itself: features in, decodes out, no policy
+    mel.py          the spectrogram that Whisper and the turn model hear
+    batching.py     blocking model work behind an event loop: a bounded queue, worker threads, batches
     repetition.py   when a decode looks like a loop instead of speech
     splitting.py    utterances longer than Whisper's 30 s, cut where they are quietest
     session.py      one utterance as an SttSession over anything that transcribes whole utterances
 
-Importing this package loads no model library; `whisper.py` does so when a decoder is made.
+Importing this package loads no model library; `ctranslate.py` does so when a model is loaded.
 """

@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ConfigurationError, ProviderUnavailable, WeightsError
+from engine.providers.stt.mel import DYNAMIC_RANGE, FRAMES_PER_S, Features, LogMel
 
 PROVIDER = "whisper"
-RATE_HZ = 16_000
-FRAMES_PER_S = 100
 FULL_WINDOW_FRAMES = 3_000
 FILES = ("config.json", "model.bin", "tokenizer.json")
 
@@ -28,12 +27,6 @@ _MOST_TOKENS = 224
 
 # The fastest speech stays below this, a loop does not and is cut short.
 _TOKENS_ALLOWANCE, _TOKENS_PER_S = 40, 25
-
-_DYNAMIC_RANGE = 2.0
-"""From the peak to the floor of the scaled log-mel: 8 decades, divided by 4."""
-
-Features = NDArray[np.float32]
-"""Log-mel spectrogram, [mels, frames of 10 ms]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +101,13 @@ class WhisperModel:
         self.device: str = self._model.model.device
         self.compute_type: str = self._model.model.compute_type
         self.languages: frozenset[str] = frozenset(self._model.supported_languages)
+        self._log_mel = LogMel(self._model.model.n_mels)
         self._beam_size = options.beam_size
         self._tokenizer = cache(self._make_tokenizer)
 
     def features(self, samples: NDArray[np.float32]) -> Features:
-        """Log-mel of `samples` (16 kHz, mono, -1 to 1), one frame for each 10 ms begun."""
-        features: Features = self._model.feature_extractor(samples).astype(np.float32, copy=False)
-        return features[:, :FULL_WINDOW_FRAMES]
+        """Log-mel of at most 30 s of `samples` (16 kHz, mono, -1 to 1)."""
+        return self._log_mel(samples)[:, :FULL_WINDOW_FRAMES]
 
     def decode(self, pieces: Sequence[Piece], frames: int) -> list[Decode]:
         """All pieces in one pass, each padded to `frames`. Raises ProviderUnavailable if the device fails."""
@@ -182,7 +175,7 @@ def _padded(features: Features, frames: int) -> Features:
     Zeros in the spectrum itself, which faster-whisper appends, would be sound: on them the decoder loops more
     often and gets more words wrong, in the full window too (bench/stt_window.py, arm "usual").
     """
-    window = np.full((features.shape[0], frames), features.max() - _DYNAMIC_RANGE, np.float32)
+    window = np.full((features.shape[0], frames), features.max() - DYNAMIC_RANGE, np.float32)
     window[:, : features.shape[1]] = features
     return window
 

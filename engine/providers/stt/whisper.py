@@ -25,13 +25,12 @@ from engine.providers.base import SAMPLE_RATE_HZ, Transcript
 from engine.providers.stt.ctranslate import (
     FULL_WINDOW_FRAMES,
     PROVIDER,
-    RATE_HZ,
     Decode,
-    Features,
     Piece,
     WhisperModel,
     WhisperOptions,
 )
+from engine.providers.stt.mel import RATE_HZ, Features
 from engine.providers.stt.repetition import collapse_loops, compression_ratio, suspicion, words
 from engine.providers.stt.splitting import split
 
