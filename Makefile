@@ -24,7 +24,7 @@ serve: weights
 test: test-unit test-cluster test-e2e
 
 test-weights: install
-	$(BIN)/parley models pull --all
+	$(BIN)/parley models pull --dev
 
 test-unit: test-weights
 	$(BIN)/pytest tests/unit -n 2

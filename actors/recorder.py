@@ -1,31 +1,41 @@
-"""The recorder: the one writer of journals on a machine with an embedded store."""
+"""The recorder: the one writer of journals and recordings on a machine with an embedded store."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import ray
+from ray.exceptions import RayError
 
 from actors import NAMESPACE, RECORDER
 from actors.node import refuse_several_nodes
-from engine.call.services import JournalFenced
+from engine.call.recording import NotRecorded
+from engine.call.services import JournalFenced, JournalLost
+from engine.call.tape import Block
 from engine.config import settings
 from engine.store import Conflict
+from engine.store.recordings import Recordings
 from engine.store.sqlite import SqliteStore
 from models.call import CallEvent
 
 log = logging.getLogger("parley.recorder")
+T = TypeVar("T")
 
 
 class Recorder:
-    """Appends and reads journals. Restarted by Ray when it dies: what it acknowledged is on disk."""
+    """Appends and reads journals, writes recordings. Restarted by Ray: what it acknowledged is on disk."""
 
     def __init__(self) -> None:
         refuse_several_nodes("SQLite")
         self._store = SqliteStore(settings().data_dir / "parley.db")
+        self._recordings = Recordings(settings().data_dir / "recordings")
+        # One thread: files are written one block after the other, and never on the loop of the journals.
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="recordings")
 
     async def append(self, events: Sequence[CallEvent]) -> bool:
         """Durable when it returns True; False when another actor wrote these numbers."""
@@ -63,6 +73,17 @@ class Recorder:
             await self.close(company_id, call_id, reason)
         return len(calls)
 
+    async def recorded(self, company_id: str, call_id: str) -> int:
+        """How many seconds of a call are recorded; raises Refused or UsageError."""
+        return await self._on_disk(self._recordings.blocks, company_id, call_id)
+
+    async def record(self, company_id: str, call_id: str, block: Block) -> None:
+        """Append a second; one that was missed is silence, one that is there stays. Raises as `recorded`."""
+        await self._on_disk(self._recordings.write, company_id, call_id, block)
+
+    async def _on_disk(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._disk, work, *arguments)
+
 
 def recorder() -> Any:
     """The cluster's recorder, started when there is none."""
@@ -81,9 +102,41 @@ class RemoteJournal:
         self._actor = actor
 
     async def append(self, events: Sequence[CallEvent]) -> None:
-        if not await self._actor.append.remote(list(events)):
+        if not await self._ask(self._actor.append.remote(list(events))):
             raise JournalFenced("the journal is written by another actor")
 
     async def read(self, company_id: str, call_id: str) -> Sequence[CallEvent]:
-        events: list[CallEvent] = await self._actor.read.remote(company_id, call_id)
+        events: list[CallEvent] = await self._ask(self._actor.read.remote(company_id, call_id))
         return events
+
+    async def _ask(self, answer: Any) -> Any:
+        try:
+            return await answer
+        except RayError as error:
+            raise JournalLost(f"the recorder does not answer: {type(error).__name__}") from error
+
+
+class RemoteRecording:
+    """The recorder as an edge's `Recording` of one call."""
+
+    def __init__(self, company_id: str, call_id: str) -> None:
+        self._ids = (company_id, call_id)
+        self._actor: Any = None
+        try:
+            self._actor = ray.get_actor(RECORDER, NAMESPACE)
+        except ValueError:
+            log.warning("call %s: there is no recorder", call_id)
+
+    async def begin(self) -> int:
+        return await self._ask(lambda actor: actor.recorded.remote(*self._ids))
+
+    async def write(self, block: Block) -> None:
+        await self._ask(lambda actor: actor.record.remote(*self._ids, block))
+
+    async def _ask(self, call: Callable[[Any], Awaitable[T]]) -> T:
+        if self._actor is None:
+            raise NotRecorded("there is no recorder")
+        try:
+            return await call(self._actor)
+        except RayError as error:
+            raise NotRecorded((str(error).strip().splitlines() or [type(error).__name__])[-1]) from error

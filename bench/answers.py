@@ -201,7 +201,7 @@ async def run(bench: Bench, pages: Sequence[str]) -> None:
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pages", nargs="*", help="clinic, garden, garage, hotel; by default all")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--passages", type=int, default=AgentConfig.model_fields["passages"].default)
     parser.add_argument("--min-score", type=float, default=MIN_SCORE)
     parser.add_argument("--verbose", action="store_true", help="print every answer that is wrong")

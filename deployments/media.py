@@ -17,6 +17,7 @@ from ray.serve import Application
 
 from actors import NAMESPACE, SWITCHBOARD
 from actors.node import prepare_replica, refuse_several_nodes
+from actors.recorder import RemoteRecording
 from actors.switchboard import Admission, Lease
 from engine import switches, weights
 from engine.audio.vad import SileroVad
@@ -137,19 +138,27 @@ class MediaEdge:
             return
         await websocket.accept()
         peer = WebSocketPeer(websocket)
-        reason = await self._serve(spec, lease, peer)
-        log.info("call %s left this edge: %s", spec.call_id, reason)
-        await peer.close(1000, reason)
+        call = self._call(spec, lease, peer)
+        try:
+            reason = await self._serve(spec, lease, call)
+            log.info("call %s left this edge: %s", spec.call_id, reason)
+            await peer.close(1000, reason)
+        finally:
+            await call.finish()
 
-    async def _serve(self, spec: CallSpec, lease: Lease, peer: WebSocketPeer) -> str:
+    def _call(self, spec: CallSpec, lease: Lease, peer: WebSocketPeer) -> EdgeCall:
+        state = self._vad.new_state()
+        line = Line(ActorPort(spec.call_id, lease.actor), lease.epoch)
+        recording = RemoteRecording(spec.company_id, spec.call_id) if spec.agent.record else None
+        replace = self._replace(spec)
+        return EdgeCall(
+            spec, peer, lambda chunk: self._vad.probability(state, chunk), line, replace, recording
+        )
+
+    async def _serve(self, spec: CallSpec, lease: Lease, call: EdgeCall) -> str:
         self._leases[spec.call_id] = lease
         if self._heart is None or self._heart.done():
             self._heart = asyncio.create_task(self._beat(), name="lease heartbeat")
-        state = self._vad.new_state()
-        line = Line(ActorPort(spec.call_id, lease.actor), lease.epoch)
-        call = EdgeCall(
-            spec, peer, lambda chunk: self._vad.probability(state, chunk), line, self._replace(spec)
-        )
         try:
             return await call.run()
         finally:
@@ -182,7 +191,12 @@ class MediaEdge:
     def _replace(self, spec: CallSpec) -> Callable[[Line], Awaitable[Line]]:
         async def replace(lost: Line) -> Line:
             assert isinstance(lost.port, ActorPort)
-            lease: Lease = await self._switchboard().replace.remote(spec.call_id, lost.port.name)
+            try:
+                lease: Lease = await self._switchboard().replace.remote(spec.call_id, lost.port.name)
+            except Refused:
+                raise
+            except (RayError, ValueError) as error:
+                raise ActorLost(f"the switchboard does not answer: {type(error).__name__}") from error
             self._leases[spec.call_id] = lease
             return Line(ActorPort(spec.call_id, lease.actor), lease.epoch)
 

@@ -189,7 +189,8 @@ async def main(arguments: argparse.Namespace) -> None:
     knowledge = read_knowledge(arguments.knowledge) if arguments.knowledge is not None else None
     info = settings().data_dir / "server.json"
     with local_ray():
-        report(event="ray", apps=[app.name for app in config.applications])
+        address = ray.get_runtime_context().gcs_address
+        report(event="ray", address=address, apps=[app.name for app in config.applications])
         await recorder().close_all.remote("the server was stopped")
         switchboard()
         await asyncio.to_thread(deploy, config)

@@ -1,7 +1,7 @@
 """The tables in these pages that come from the code: `python -m docs.build_tables` writes them anew.
 
-A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`. `tests/unit/test_docs.py` fails when
-one differs from the code.
+A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`. `tests/unit/test_docs.py` fails
+when one differs from the code.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SETTINGS = {
     "patient_ms": "Silence that ends a turn which sounds unfinished, and the longest wait in any case.",
     "complete_above": "From this probability of the turn model on the caller sounds finished.",
     "interruptible": "Whether speech over the agent holds its audio. Closings never can be interrupted.",
-    "filler_after_ms": "This long after the caller's last word the filler is said when no answer has begun.",
+    "filler_after_ms": "Wait from the caller's last word to the filler, if no words of the answer are there.",
     "still_there_after_ms": "Silence after which the agent asks whether the caller is there.",
     "hang_up_after_ms": "Silence after that question until the closing is said and the agent hangs up.",
 }

@@ -96,10 +96,10 @@ def _bundled_haproxy() -> str | None:
 
 
 def exports(platform: str = sys.platform) -> Iterator[str]:
-    """Lines for a POSIX shell that set every switch on a node of a cluster, each with its reason."""
+    """Lines for a shell's `eval` that set every switch on a node of a cluster."""
     for switch in SWITCHES:
         if switch.on(platform):
-            yield f"export {switch.name}={shlex.quote(switch.value)}  # {switch.why}"
+            yield f"export {switch.name}={shlex.quote(switch.value)}"
 
 
 def check(environ: Mapping[str, str], *, platform: str = sys.platform) -> None:

@@ -95,6 +95,11 @@ class WavWriter:
         self._file.truncate(_HEADER.size + self._bytes)
         self._file.seek(0, 2)
 
+    @property
+    def samples(self) -> int:
+        """Samples of each channel in the file."""
+        return self._bytes // (2 * self._channels)
+
     def write(self, pcm: NDArray[np.int16]) -> None:
         """Append samples of shape (n,) for mono or (n, 2) for stereo; raises UsageError."""
         if (1 if pcm.ndim == 1 else pcm.shape[1]) != self._channels:

@@ -75,6 +75,7 @@ class Conductor:
         self._timer: asyncio.TimerHandle | None = None
         self._last_poll = time.monotonic()
         self._polled = asyncio.Event()
+        self._broken = False
         self._left = False
         self._position = 0
         self._owned: set[asyncio.Task[None]] = set()
@@ -240,12 +241,21 @@ class Conductor:
     def _reap(self, task: asyncio.Task[None]) -> None:
         """A task that ended by a defect of ours ends the call: a caller must not hang on a broken line."""
         self._owned.discard(task)
-        if task.cancelled() or task.exception() is None:
+        if task.cancelled() or task.exception() is None or self._broken:
             return
         log.error("call %s: %s failed", self.spec.call_id, task.get_name(), exc_info=task.exception())
-        reason = "internal error"
-        self._effects.put_nowait(cmd.Append("call_ended", {"reason": reason}))
-        self._effects.put_nowait(cmd.HangUp(reason))
+        self._broken = True
+        if not self.finished.is_set():
+            self._spawn(self._give_up("internal error"), f"give up {self.spec.call_id}")
+
+    async def _give_up(self, reason: str) -> None:
+        """End the call past the queue of effects, which may be what broke."""
+        self._link.send(cmd.HangUp(reason))
+        self._outgoing.set()
+        try:
+            await self._append([cmd.Append("call_ended", {"reason": reason})])
+        finally:
+            self.finished.set()
 
     # Effects: in order, the journal first
 
@@ -279,10 +289,11 @@ class Conductor:
         """
         now_ms = time.time() * 1000
         spec = self.spec
+        whose: dict[str, Any] = {"call_id": spec.call_id, "company_id": spec.company_id, "at_ms": now_ms}
         events = [
-            CallEvent(call_id=spec.call_id, company_id=spec.company_id, seq=seq, kind=a.kind, at_ms=now_ms, data=a.data)
-            for seq, a in enumerate(appends, self._next_seq)
-        ]  # fmt: skip
+            CallEvent(seq=seq, kind=append.kind, data=append.data, **whose)
+            for seq, append in enumerate(appends, self._next_seq)
+        ]
         self._next_seq += len(events)
         try:
             async with asyncio.timeout(self._deadlines.journal):

@@ -22,7 +22,9 @@ from engine.audio.segmenter import (
     SpeechStarted,
     SpeechStopped,
     Vad,
+    VadConfig,
 )
+from engine.call.recording import Recording, RecordingWriter
 from engine.call.spec import ActorLost, Attach, Attached, CallSpec, NotThisCall
 from engine.dialog import commands as cmd
 from engine.dialog import events as ev
@@ -52,6 +54,7 @@ HEAR_S = 2.0
 POLL_S = 3.0
 ATTACH_S = 3.0
 TAKEOVER_S = 10.0
+RETRY_S = 0.2
 MAX_PIECES = 256
 MAX_TAKEOVERS = 5
 """More actors than that do not die by chance in one call: something in it kills them."""
@@ -87,15 +90,23 @@ Replace = Callable[[Line], Awaitable[Line]]
 
 
 class EdgeCall:
-    """One socket. `run` returns when the call is over here, with the reason."""
+    """One socket. `run` returns when the call is over here, with the reason; then `finish` it."""
 
-    def __init__(self, spec: CallSpec, socket: Socket, vad: Vad, line: Line, replace: Replace) -> None:
+    def __init__(
+        self,
+        spec: CallSpec,
+        socket: Socket,
+        vad: Vad,
+        line: Line,
+        replace: Replace,
+        recording: Recording | None = None,
+    ) -> None:
         self._spec = spec
         self._socket = socket
         self._line = line
         self._replace = replace
         self._stream = TwilioStream()
-        self._segmenter = SpeechSegmenter(vad)
+        self._segmenter = SpeechSegmenter(vad, VadConfig(pause_ms=spec.agent.turn_taking.pause_ms))
         self._playout = Playout()
         self._link: LinkEnd[ev.EdgeEvent, cmd.EdgeCommand] = LinkEnd()
         self._base = 0
@@ -108,6 +119,9 @@ class EdgeCall:
         self._takeovers = 0
         self._hung_up = False
         self._workers: tuple[asyncio.Task[None], ...] = ()
+        self._recorder: RecordingWriter | None = None
+        if recording is not None:
+            self._recorder = RecordingWriter(spec.call_id, recording, spec.max_call_s)
 
     async def run(self) -> str:
         """Serve the socket until one side ends the call; returns why it ended."""
@@ -122,6 +136,11 @@ class EdgeCall:
             for result in await asyncio.gather(*tasks, return_exceptions=True):
                 if isinstance(result, Exception):
                     log.error("call %s: edge task failed", self._spec.call_id, exc_info=result)
+
+    async def finish(self) -> None:
+        """Complete the recording. Close the socket first: nobody stays on the line for a slow recorder."""
+        if self._recorder:
+            await self._recorder.finish()
 
     def _end(self, reason: str) -> None:
         if not self._over.done():
@@ -141,7 +160,9 @@ class EdgeCall:
 
     async def _take(self, event: CarrierEvent) -> None:
         match event:
-            case Media(ulaw, _, _, lost):
+            case Media(ulaw, position, _, lost):
+                if self._recorder:
+                    self._recorder.caller(position, ulaw)
                 speech = self._segmenter.gap(lost) if lost else []
                 for segment in [*speech, *self._segmenter.push(ulaw)]:
                     await self._tell_speech(segment)
@@ -269,14 +290,15 @@ class EdgeCall:
             self._to_tell.set()
 
     async def _try_another(self) -> bool:
-        self._line = await self._replace(self._line)
-        self._note(self._playout.heard(time.monotonic()))
-        self._link.restart_incoming()
-        self._link.replay()
         try:
+            self._line = await self._replace(self._line)
+            self._note(self._playout.heard(time.monotonic()))
+            self._link.restart_incoming()
+            self._link.replay()
             await self._attach("actor lost")
         except (ActorLost, TimeoutError) as error:
-            log.warning("call %s: its replacement is lost too: %s", self._spec.call_id, error or "no answer")
+            log.warning("call %s: no replacement yet: %s", self._spec.call_id, error or "no answer")
+            await asyncio.sleep(RETRY_S)
             return False
         return True
 
@@ -342,6 +364,8 @@ class EdgeCall:
             del self._pieces[next(iter(self._pieces))]
 
     async def _send(self, command: CarrierCommand) -> None:
+        if self._recorder:
+            self._recorder.sent(command)
         try:
             async with asyncio.timeout(SEND_S):
                 await self._socket.send(self._stream.send(command))

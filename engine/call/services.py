@@ -17,7 +17,10 @@ class KnowledgeSearch(Protocol):
 
 class Journal(Protocol):
     async def append(self, events: Sequence[CallEvent]) -> None:
-        """Durable when it returns. Raises JournalFenced when another wrote these numbers."""
+        """Durable when it returns.
+
+        Raises JournalFenced when another wrote these numbers, JournalLost when nothing can be written.
+        """
         ...
 
     async def read(self, company_id: str, call_id: str) -> Sequence[CallEvent]: ...
@@ -25,6 +28,10 @@ class Journal(Protocol):
 
 class JournalFenced(ParleyError):
     """Another actor has this call: stop at once."""
+
+
+class JournalLost(ParleyError):
+    """The journal cannot be reached."""
 
 
 @dataclass(frozen=True, slots=True)

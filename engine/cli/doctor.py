@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import click
 
+from engine import switches
 from engine.cli import checks
 from engine.cli.checks import Finding, State
 from engine.cli.output import emit_json, styled
@@ -21,8 +22,14 @@ _MARKS: dict[State, tuple[str, str]] = {
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(as_json: bool) -> None:
+@click.option("--switches", "as_exports", is_flag=True,
+              help="Print what each node of a cluster needs in its environment.")  # fmt: skip
+def doctor(as_json: bool, as_exports: bool) -> None:
     """Check this machine and say how to mend what is wrong."""
+    if as_exports:
+        for line in switches.exports():
+            click.echo(line)
+        return
     findings = list(examine())
     problems = sum(finding.state == "problem" for finding in findings)
     if as_json:

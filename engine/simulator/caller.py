@@ -181,6 +181,11 @@ class Caller:
                 await self._socket.wait_closed()
         await self._socket.close()
 
+    def drop_line(self) -> None:
+        """The network fails: the connection is gone, without a stop and without a closing handshake."""
+        self._finish()
+        self._socket.transport.abort()
+
     async def wait_for(self, predicate: Callable[[Event], bool], within_s: float) -> Event | None:
         """The first event of this call, past or coming, that `predicate` accepts; None: not in time."""
         await self._until(lambda: any(map(predicate, self.events)), within_s)

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 import socket
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from engine import demo, weights
 from engine.cli.server_process import ServerProcess
 from engine.config import Settings
+from engine.store.sqlite import SqliteStore
+from tests.cluster.site import SHORT, RaySide, Site
+from tests.cluster.talk import Judge
 
 ROOT = Path(__file__).parents[2]
+LOG_LINES = 60
+NO_COLOURS = re.compile(r"\x1b\[\d+m")
+ROUTINE = re.compile(r" -- (CALL|WS|GET|POST) \S+ (OK|200)")
 
-
-@dataclass(frozen=True)
-class Server:
-    """A running server, its settings (also in this process's environment) and its process."""
-
-    settings: Settings
-    process: ServerProcess
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.settings.port}"
+Note = Callable[[str, object], None]
 
 
 def free_port() -> int:
@@ -36,7 +35,7 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The server of `serve_config.yaml` with the demo company, on ports of its own."""
     os.environ |= {
         "PARLEY_PORT": str(free_port()),
@@ -47,8 +46,48 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     settings = Settings()
     process = ServerProcess(settings, config=ROOT / "serve_config.yaml")
     try:
-        for _ in process.wait_until_ready():
-            pass
-        yield Server(settings, process)
+        address = ""
+        for event in process.wait_until_ready():
+            address = event.get("address", address)
+        store = SqliteStore(settings.data_dir / "parley.db")
+        asyncio.run(_add_agents(store))
+        with RaySide.of(process, address) as ray_side:
+            yield Site(settings, process, ray_side, store)
+        asyncio.run(store.close())
     finally:
         process.stop()
+
+
+async def _add_agents(store: SqliteStore) -> None:
+    agent = demo.agent()
+    phrases = agent.phrases.model_copy(update={"greeting": "Hello."})
+    await store.put_agent(agent.model_copy(update={"id": SHORT, "phrases": phrases}))
+
+
+@pytest.fixture(scope="session")
+def judge() -> Judge:
+    from engine.providers.stt.whisper import WhisperDecoder
+
+    return Judge(WhisperDecoder.load(weights.folder("whisper-tiny.en")))
+
+
+@pytest.fixture
+def note(record_property: Callable[[str, object], None]) -> Note:
+    """Keep a measurement with the test's report (`-s` shows it); nothing is asserted about it."""
+
+    def write(name: str, value: object) -> None:
+        record_property(name, value)
+        print(f"{name}: {value}")
+
+    return write
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
+    """A failed test shows the end of the server's log."""
+    outcome = yield
+    report = outcome.get_result()
+    site = getattr(item, "funcargs", {}).get("server")
+    if report.failed and site is not None:
+        lines = [line for line in NO_COLOURS.sub("", site.log()).splitlines() if not ROUTINE.search(line)]
+        report.sections.append(("server log", "\n".join(lines[-LOG_LINES:])))

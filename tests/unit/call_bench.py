@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from engine.audio.g711 import pcm_to_ulaw
 from engine.call.conductor import Conductor
 from engine.call.edge import EdgeCall, Line
+from engine.call.recording import Recording
 from engine.call.services import Deadlines, JournalFenced, Services
 from engine.call.spec import ActorLost, Attach, Attached, CallSpec, NotThisCall
 from engine.dialog.commands import EdgeCommand
@@ -217,6 +218,7 @@ class CallBench:
         self.services = Services(stt=m, turn=m, knowledge=m, llm=m, tts=m, journal=self.journal)
         self.spec = CallSpec("CA1", "acme", agent, events=True, grace_s=0.2)
         self.socket = Socket()
+        self.recording: Recording | None = None
         self.ports = [DirectPort(self.services)]
         self.tasks: list[asyncio.Task[str]] = []
         self.epoch = 0
@@ -234,8 +236,8 @@ class CallBench:
             self.socket = socket
             self.epoch += 1
         line = Line(self.ports[-1], self.epoch)
-        edge = EdgeCall(self.spec, self.socket, loudness_vad, line, self._replace)
-        self.tasks.append(asyncio.create_task(edge.run()))
+        edge = EdgeCall(self.spec, self.socket, loudness_vad, line, self._replace, self.recording)
+        self.tasks.append(asyncio.create_task(_serve(edge)))
         self.socket.start()
         return self.tasks[-1]
 
@@ -250,3 +252,10 @@ class CallBench:
         await asyncio.gather(*self.tasks, return_exceptions=True)
         for port in self.ports:
             await port.kill()
+
+
+async def _serve(edge: EdgeCall) -> str:
+    try:
+        return await edge.run()
+    finally:
+        await edge.finish()

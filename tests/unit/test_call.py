@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
+from engine.call.services import JournalLost
 from models import AgentConfig, Phrases
 from tests.unit.call_bench import LOUD, QUIET, CallBench, Socket
 
@@ -161,3 +163,33 @@ async def test_a_broken_message_ends_that_call_with_a_reason(bench: CallBench, b
     assert conductor is not None
     await conductor.finished.wait()
     assert bench.journal.of("call_ended") == [{"reason": "protocol error"}]
+
+
+async def test_a_journal_that_breaks_in_an_unforeseen_way_ends_the_call_and_does_not_hang_it(
+    bench: CallBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await greeted(bench)
+
+    async def explode(events: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(bench.journal, "append", explode)
+    await bench.ask("When do you open?")
+    conductor = bench.ports[0].conductor
+    assert conductor is not None
+    async with asyncio.timeout(5):
+        await conductor.finished.wait()
+
+
+async def test_a_journal_that_is_lost_does_not_silence_the_agent(
+    bench: CallBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await greeted(bench)
+
+    async def lose(events: object) -> None:
+        raise JournalLost("the recorder does not answer")
+
+    monkeypatch.setattr(bench.journal, "append", lose)
+    await bench.ask("When do you open?")
+    await bench.socket.until(lambda: len(bench.socket.told("heard")) == 2)
+    assert bench.socket.told("heard")[-1]["text"] == ANSWER

@@ -187,3 +187,15 @@ async def test_an_invalid_key_is_refused_and_the_call_goes_on() -> None:
         with pytest.raises(ProtocolError, match="no key"):
             await caller.press("A")
         assert caller.open
+
+
+async def test_a_dropped_line_sends_nothing_more() -> None:
+    agent = Agent(GREETING)
+    async with listening(agent) as url, Caller.dial(url, line()) as caller:
+        await caller.agent_done(10)
+        caller.drop_line()
+        frames = len(agent.of("media"))
+        assert not await caller.wait_for(lambda event: isinstance(event, TurnDone), 5)
+        assert not caller.open
+    assert not agent.of("stop")
+    assert len(agent.of("media")) <= frames + 2, "what was on its way may still arrive"

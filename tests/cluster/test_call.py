@@ -1,0 +1,141 @@
+"""Whole calls: real speech in at the socket, real speech out, judged by ear."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import psutil
+
+from engine import demo
+from engine.cli.call import recorded_questions
+from engine.providers.base import SAMPLE_RATE_HZ
+from engine.simulator import recordings
+from engine.simulator.caller import Line
+from engine.simulator.carrier import CallIdentity
+from engine.simulator.conversation import run_conversation
+from models import AgentConfig, Company
+from tests.cluster.conftest import Note
+from tests.cluster.site import CLINIC, SHORT, Site
+from tests.cluster.talk import Answer, Judge, ask, call_id, greeted
+
+PRIVATE_MIB = 90
+PARKING, ADDRESS = "demo-parking", "tuning-05"
+GARDEN = {PARKING: [["front"]], ADDRESS: [["220"], ["station"]]}
+"""Right answers of the garden centre to questions that were made for the clinic."""
+
+
+async def test_three_questions_are_answered_rightly_and_written_down(
+    server: Site, judge: Judge, note: Note
+) -> None:
+    script = recorded_questions("demo")[:3]
+    identity = CallIdentity()
+    url = server.media_url(identity, agent="demo")
+    result = await run_conversation(url, script, line=Line(identity))
+    assert not result.violations
+    assert result.greeting_ms is not None
+    note("greeting_ms", round(result.greeting_ms))
+    for turn in result.turns:
+        note(f"voice_to_voice_ms {turn.id}", turn.voice_to_voice_ms and round(turn.voice_to_voice_ms))
+        wrong = await judge.missing(turn.answer, recordings.get(turn.id).facts)
+        assert not wrong, f"{turn.id}: {wrong}"
+    first_words = bytes(result.tape.agent[: 5 * SAMPLE_RATE_HZ])
+    assert not (wrong := await judge.missing(first_words, [["Riverside"], ["help"]])), wrong
+
+    assert await server.ended(identity.call_sid) == "caller hung up"
+    journal = await server.journal(identity.call_sid)
+    assert [event.seq for event in journal] == list(range(len(journal)))
+    assert (journal[0].kind, journal[-1].kind) == ("call_started", "call_ended")
+    counts = Counter(event.kind for event in journal)
+    assert (counts["call_started"], counts["turn_ended"], counts["call_ended"]) == (1, 3, 1)
+    heard = await server.entries(identity.call_sid, "heard")
+    assert [one["kind"] for one in heard] == ["greeting", "reply", "reply", "reply"]
+    assert [one["turn"] for one in heard] == [0, 1, 2, 3]
+    assert not any(one["interrupted"] for one in heard)
+    assert [one["text"] for one in heard[1:]] == [turn.reply for turn in result.turns]
+
+
+async def test_two_calls_at_once_do_not_hear_each_other(server: Site, judge: Judge) -> None:
+    company = await with_company(server, "garden", demo.knowledge("garden"))
+
+    async def one(of: str, agent: str) -> tuple[str, Answer]:
+        async with server.dial(company=of, agent=agent) as caller:
+            await greeted(caller)
+            together.append(of)
+            while len(together) < 2:
+                await caller.pause(0.05)
+            return call_id(caller), await ask(caller, PARKING)
+
+    together: list[str] = []
+    (clinic_call, clinic), (garden_call, garden) = await asyncio.gather(
+        one(CLINIC, SHORT), one(company.id, SHORT)
+    )
+    assert not (wrong := await judge.missing(clinic.audio, recordings.get(PARKING).facts)), wrong
+    assert not (wrong := await judge.missing(garden.audio, GARDEN[PARKING])), wrong
+    assert await judge.missing(clinic.audio, GARDEN[PARKING]), f"the clinic's caller heard: {clinic.text}"
+    assert await judge.missing(garden.audio, recordings.get(PARKING).facts), (
+        f"the garden's caller heard: {garden.text}"
+    )
+    for call, of, other in ((clinic_call, CLINIC, company.id), (garden_call, company.id, CLINIC)):
+        await server.ended(call, company=of)
+        assert len([event for event in await server.journal(call, of) if event.kind == "turn_ended"]) == 1
+        assert not await server.journal(call, other), "a journal was read with another company's id"
+
+
+async def test_other_knowledge_gives_other_answers(server: Site, judge: Judge) -> None:
+    company = await with_company(server, "mover", demo.knowledge("clinic"))
+    async with server.dial(company=company.id) as caller:
+        await greeted(caller)
+        await judge.asked(caller, PARKING)
+        await judge.asked(caller, ADDRESS)
+    await server.ray.ask("ingest", company=company.id, document="page", text=demo.knowledge("garden"))
+    async with server.dial(company=company.id) as caller:
+        await greeted(caller)
+        for name, facts in GARDEN.items():
+            answer = await ask(caller, name)
+            assert not (wrong := await judge.missing(answer.audio, facts)), wrong
+
+
+async def with_company(server: Site, name: str, text: str) -> Company:
+    """A company of that name with one agent and one document, `page`."""
+    company = Company(id=name, name=name.title())
+    agent = demo.agent()
+    phrases = agent.phrases.model_copy(update={"greeting": "Hello."})
+    own = {"id": SHORT, "company_id": name, "name": name.title(), "phrases": phrases}
+    await server.store.put_company(company)
+    await server.store.put_agent(AgentConfig.model_validate(agent.model_dump() | own))
+    assert await server.ray.ask("ingest", company=name, document="page", text=text)
+    return company
+
+
+async def test_what_is_not_known_is_not_invented(server: Site, judge: Judge, note: Note) -> None:
+    """Asked by text at the knowledge itself; twice also by voice, to the end."""
+    least = demo.agent().min_score
+    questions = recordings.select(kind="unanswerable")
+    assert len(questions) >= 10
+    answered = []
+    for question in questions:
+        scores = await server.ray.ask("search", company=CLINIC, query=question.text)
+        if max(scores, default=-1.0) >= least:
+            answered.append(question.text)
+    note("unanswerable questions that find something", answered)
+    assert len(answered) <= 2, answered
+    async with server.dial() as caller:
+        await greeted(caller)
+        for name in ("unanswerable-01", "unanswerable-07"):
+            answer = await ask(caller, name)
+            assert answer.kinds == ["unknown"], f"{answer.heard_as!r} was answered: {answer.text!r}"
+            assert not (wrong := await judge.missing(answer.audio, [recordings.declines()])), wrong
+
+
+async def test_a_call_costs_little_memory(server: Site, judge: Judge, note: Note) -> None:
+    async with server.dial() as caller:
+        await greeted(caller)
+        await judge.asked(caller, "demo-cleaning")
+        actor = psutil.Process((await server.actor(call_id(caller)))["pid"])
+        private = actor.memory_full_info().uss / 2**20
+    note("call actor private MiB", round(private, 1))
+    for other in await server.ray.ask("actors"):
+        idle = psutil.Process(other["pid"]).memory_full_info().uss / 2**20
+        note(f"{other['calls']} calls, private MiB", round(idle, 1))
+    assert private <= PRIVATE_MIB
