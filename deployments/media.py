@@ -162,7 +162,9 @@ class MediaEdge:
         try:
             return await call.run()
         finally:
-            self._leases.pop(spec.call_id, None)
+            held = self._leases.get(spec.call_id)
+            if held is not None and held.epoch == call.epoch:  # else a newer socket of the call is here
+                del self._leases[spec.call_id]
 
     async def _spec(self, claims: tokens.MediaClaims) -> CallSpec:
         company = await self._store.company(claims.company_id)

@@ -142,6 +142,11 @@ class EdgeCall:
         if self._recorder:
             await self._recorder.finish()
 
+    @property
+    def epoch(self) -> int:
+        """The attachment that this edge holds."""
+        return self._line.epoch
+
     def _end(self, reason: str) -> None:
         if not self._over.done():
             self._over.set_result(reason)

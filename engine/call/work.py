@@ -11,9 +11,9 @@ from engine.call.services import Deadlines, Services
 from engine.call.spec import CallSpec
 from engine.dialog import commands as cmd
 from engine.dialog import events as ev
-from engine.dialog.prompt import opening
+from engine.dialog.prompt import warm_up
 from engine.errors import ProviderError, ProviderTimeout
-from engine.providers.base import ChatDelta, ChatRequest, SpeechRequest
+from engine.providers.base import ChatDelta, SpeechRequest
 
 log = logging.getLogger("parley.call")
 
@@ -79,7 +79,7 @@ class Work:
 
         The first turn then finds it in the prefix cache. Nothing depends on it, so a failure is only noted.
         """
-        request = ChatRequest((opening(self._spec.agent),), max_tokens=1, cache_key=self._spec.call_id)
+        request = warm_up(self._spec.agent, self._spec.call_id)
         try:
             async with asyncio.timeout(self._deadlines.opening):
                 async for _ in self._services.llm.generate(request):

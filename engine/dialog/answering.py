@@ -25,6 +25,8 @@ class Answerer:
         self._call_id = call_id
         self._epoch = epoch
         self._numbers = count()
+        self._offered_more = False
+        """Whether the last thing said asked if there is anything else: then a plain "no" is a goodbye."""
 
     def new_piece(self, text: str) -> Piece:
         return Piece(f"{self._epoch}.{next(self._numbers)}", normalise(text, self.agent.language))
@@ -48,6 +50,7 @@ class Answerer:
         if courtesy is not None:
             attempt.reply = self._return_courtesy(courtesy)
             return self.synthesise_next(attempt)
+        self._offered_more = False
         return [cmd.Retrieve(attempt.id, self._query(text))]
 
     def plan_again(self, attempt: Attempt) -> list[cmd.Command]:
@@ -121,9 +124,12 @@ class Answerer:
     def _return_courtesy(self, courtesy: Courtesy) -> Reply:
         phrases = self.agent.phrases
         match courtesy:
+            case Courtesy.NO if self._offered_more:
+                return self.phrase(Kind.CLOSING, phrases.closing, Then.HANG_UP)
             case Courtesy.GOODBYE:
                 return self.phrase(Kind.CLOSING, phrases.closing, Then.HANG_UP)
             case Courtesy.THANKS:
+                self._offered_more = True
                 return self.phrase(Kind.COURTESY, phrases.welcome)
             case Courtesy.REPEAT if self.history and self.history[-1].agent:
                 return self.phrase(Kind.COURTESY, self.history[-1].agent)

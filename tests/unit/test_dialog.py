@@ -152,6 +152,18 @@ def test_goodbye_is_played_out_before_hanging_up(bench: Bench) -> None:
     assert bench.log[-1] == bench.last(cmd.HangUp)
 
 
+def test_no_after_the_offer_of_more_is_a_goodbye(bench: Bench) -> None:
+    bench.say("Thank you.")
+    bench.speak_all()
+    bench.sleep(0.3)
+    bench.finish_all()
+    assert bench.played_text()[-1] == AGENT.phrases.welcome
+    bench.say("No.", at=20 * SECOND)
+    bench.speak_all()
+    bench.sleep(1.3)
+    assert bench.played_text()[-1] == AGENT.phrases.closing
+
+
 def test_noise_is_forgotten(bench: Bench) -> None:
     bench.say("")
     bench.expect(Phase.LISTENING)

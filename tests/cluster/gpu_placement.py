@@ -1,0 +1,70 @@
+"""Run by `test_gpu_placement` as a process of its own: deployments with GPU shares on a Ray with one made-up GPU.
+
+Takes a JSON object {application: ray_actor_options} on its command line; its last one has to wait until the
+first has gone. Prints one JSON line: {"before": {application: running replicas}, "after": {...}}.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+from ray import serve
+
+GPUS = 1
+PLACED_S, UNPLACED_S = 20.0, 2.0
+
+
+class Dummy:
+    """Takes a place and does nothing with it."""
+
+
+def running() -> dict[str, int]:
+    """Running replicas of each application."""
+    return {
+        name: sum(
+            deployment.replica_states.get("RUNNING", 0)  # type: ignore[call-overload]
+            for deployment in application.deployments.values()
+        )
+        for name, application in serve.status().applications.items()
+    }
+
+
+def start(name: str, options: Mapping[str, Any]) -> None:
+    # CPUs are not what is asked about here, and this machine may have few.
+    actor = dict(options) | {"num_cpus": 0}
+    deployment = serve.deployment(name=name, ray_actor_options=actor, graceful_shutdown_timeout_s=0)(Dummy)
+    serve._run(deployment.bind(), name=name, route_prefix=None, _blocking=False)  # type: ignore[attr-defined]
+
+
+def wait_for(wanted: set[str], within_s: float) -> dict[str, int]:
+    """What runs once all of `wanted` do, or when the time is over."""
+    deadline = time.monotonic() + within_s
+    while True:
+        found = running()
+        if wanted <= {name for name, replicas in found.items() if replicas} or time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
+
+
+def main(deployments: Mapping[str, Mapping[str, Any]]) -> None:
+    *first, last = deployments
+    ray.init(num_cpus=1, num_gpus=GPUS, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    serve.start(proxy_location="Disabled")
+    for name in first:
+        start(name, deployments[name])
+    wait_for(set(first), PLACED_S)
+    start(last, deployments[last])
+    before = wait_for({last}, UNPLACED_S)
+    serve.delete(first[0])
+    after = wait_for({last}, PLACED_S)
+    print(json.dumps({"before": before, "after": after}), flush=True)
+    ray.shutdown()
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
