@@ -17,8 +17,8 @@ from ray.serve import Application
 
 from actors import NAMESPACE, SWITCHBOARD
 from actors.node import prepare_replica, refuse_several_nodes
-from actors.recorder import RemoteRecording
-from actors.switchboard import Admission, Lease
+from actors.recorder import RemoteRecording, recorder
+from actors.switchboard import Admission, Lease, switchboard
 from engine import switches, weights
 from engine.audio.vad import SileroVad
 from engine.call.edge import EdgeCall, Line
@@ -117,6 +117,9 @@ class MediaEdge:
         refuse_several_nodes("SQLite")
         set_up_logging()
         keep_sockets_while_draining()
+        # `serve deploy` starts nothing but deployments; where they run already this finds them.
+        recorder()
+        switchboard()
         self._vad = SileroVad(weights.folder("silero-vad"))
         self._store = SqliteStore(settings().data_dir / "parley.db")
         self._leases: dict[str, Lease] = {}

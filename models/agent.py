@@ -42,7 +42,7 @@ class TurnTaking(BaseModel):
     )
     complete_above: float = Field(default=0.5, ge=0, le=1, description="turn model: sounds complete")
     interruptible: bool = True
-    filler_after_ms: int = Field(default=1500, ge=200)
+    filler_after_ms: int = Field(default=2200, ge=200)
     still_there_after_ms: int = Field(default=12_000, ge=1000)
     hang_up_after_ms: int = Field(default=10_000, ge=1000, description="silence after `still_there`")
 

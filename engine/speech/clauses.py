@@ -54,6 +54,7 @@ _SENTENCE_STARTERS = _set(
 )
 _CONJUNCTIONS = _set("but because so although though while whereas unless until since which where if when")
 _JOINERS = _set("and or")
+_PREPOSITIONS = _set("from by with between behind opposite through during until after before without")
 _SUBJECTS = _set(
     "i you we they he she it there this that these those i'm i'll i've you'll you're can we're we'll "
     "we've they're it's that's there's please if then"
@@ -184,6 +185,8 @@ class ClauseCutter:
             self._cut(self._candidate, pieces)
         elif counted and self._candidate is None and count - 2 >= wanted + _CONJUNCTION_EXTRA:
             self._consider_conjunction()
+        if early and counted and self._candidate is None and count - 2 >= wanted:
+            self._consider_preposition()
         if len(self._words) >= 2 * self._long_words:
             self._cut(self._fallback or len(self._buffer), pieces)
 
@@ -193,6 +196,12 @@ class ClauseCutter:
         known = joiner.text.lower() in _CONJUNCTIONS
         joined = joiner.text.lower() in _JOINERS and subject.text.lower() in _SUBJECTS
         if self._english and (known or joined) and self._balanced():
+            self._candidate, self._candidate_words = joiner.start, len(self._words) - 2
+
+    def _consider_preposition(self) -> None:
+        """What is said first may also stop before "from 9 in the morning": half a second sooner is worth it."""
+        joiner = self._words[-2]
+        if self._english and joiner.text.lower() in _PREPOSITIONS and self._balanced():
             self._candidate, self._candidate_words = joiner.start, len(self._words) - 2
 
     def _balanced(self) -> bool:

@@ -1,4 +1,4 @@
-"""Run by `test_gpu_placement` as a process of its own: deployments with GPU shares on a Ray with one made-up GPU.
+"""Run by `test_gpu_placement` as a process of its own: shares of a GPU, on a Ray with one that is made up.
 
 Takes a JSON object {application: ray_actor_options} on its command line; its last one has to wait until the
 first has gone. Prints one JSON line: {"before": {application: running replicas}, "after": {...}}.
@@ -7,6 +7,7 @@ first has gone. Prints one JSON line: {"before": {application: running replicas}
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from typing import Any
 
 import ray
 from ray import serve
+from ray.serve._private.common import ReplicaState
 
 GPUS = 1
 PLACED_S, UNPLACED_S = 20.0, 2.0
@@ -27,7 +29,7 @@ def running() -> dict[str, int]:
     """Running replicas of each application."""
     return {
         name: sum(
-            deployment.replica_states.get("RUNNING", 0)  # type: ignore[call-overload]
+            deployment.replica_states.get(ReplicaState.RUNNING, 0)
             for deployment in application.deployments.values()
         )
         for name, application in serve.status().applications.items()
@@ -38,7 +40,7 @@ def start(name: str, options: Mapping[str, Any]) -> None:
     # CPUs are not what is asked about here, and this machine may have few.
     actor = dict(options) | {"num_cpus": 0}
     deployment = serve.deployment(name=name, ray_actor_options=actor, graceful_shutdown_timeout_s=0)(Dummy)
-    serve._run(deployment.bind(), name=name, route_prefix=None, _blocking=False)  # type: ignore[attr-defined]
+    serve._run(deployment.bind(), name=name, route_prefix=None, _blocking=False)
 
 
 def wait_for(wanted: set[str], within_s: float) -> dict[str, int]:
@@ -53,7 +55,9 @@ def wait_for(wanted: set[str], within_s: float) -> dict[str, int]:
 
 def main(deployments: Mapping[str, Mapping[str, Any]]) -> None:
     *first, last = deployments
-    ray.init(num_cpus=1, num_gpus=GPUS, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(
+        num_cpus=1, num_gpus=GPUS, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
+    )
     serve.start(proxy_location="Disabled")
     for name in first:
         start(name, deployments[name])

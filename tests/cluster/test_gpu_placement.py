@@ -79,7 +79,7 @@ def test_its_builder_takes_its_arguments_and_makes_what_the_config_names(
     application: ServeApplicationSchema,
 ) -> None:
     built = builder(application)(arguments(application))
-    names = {built._bound_deployment.name}  # type: ignore[attr-defined]
+    names = {built._bound_deployment.name}
     assert {deployment.name for deployment in application.deployments} <= names
 
 

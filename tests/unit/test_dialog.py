@@ -242,7 +242,7 @@ def test_an_agent_that_may_not_be_interrupted_hears_who_still_speaks_at_its_end(
 
 def test_a_late_answer_is_preceded_by_a_filler(bench: Bench) -> None:
     bench.say("When do you open?")
-    bench.sleep(2.0)
+    bench.sleep(AGENT.turn_taking.filler_after_ms / 1000)
     bench.speak_all()
     assert bench.played_text()[-1] == AGENT.phrases.filler
     bench.know()
@@ -257,7 +257,7 @@ def test_no_filler_stands_before_an_answer_whose_words_are_there(bench: Bench) -
     bench.say("When do you open?")
     bench.know()
     bench.generate("At nine.")
-    bench.sleep(2.0)
+    bench.sleep(AGENT.turn_taking.filler_after_ms / 1000)
     bench.speak_all()
     assert bench.played_text()[1:] == ["At nine."]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -197,3 +198,13 @@ def test_a_port_taken_on_all_interfaces_counts() -> None:
 def test_a_host_that_is_not_here_is_another_error() -> None:
     with pytest.raises(ConfigurationError, match=r"cannot listen on 203\.0\.113\.1:.*PARLEY_HOST"):
         check_ports(site(host="203.0.113.1", port=free_port()), free_ports())
+
+
+# What the documents say
+
+
+def test_operations_lists_every_switch() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    for switch in switches.SWITCHES:
+        name = f"**`{switch.name}`**" if switch.needed else f"`{switch.name}`"
+        assert f"| {name} | `{shlex.quote(switch.value)}` | {switch.why} |" in text
