@@ -176,6 +176,15 @@ class Switchboard:
         self._free.set()
         self._wanted.set()
 
+    async def unused(self, lease: Lease) -> None:
+        """A socket was gone before its call began: place and actor are free at once.
+
+        Of a call that goes on at, or has been taken over from, another socket nothing changes.
+        """
+        held = self._leases.get(lease.call_id)
+        if held is not None and held.lease == lease and lease.epoch == 0:
+            await self.finished(lease.call_id, lease.actor)
+
     # Shutting down
 
     async def drain(self) -> int:

@@ -52,7 +52,7 @@ class LlmArgs(BaseModel):
     reply_lead: str = Field(
         default=" ", description="what stands before a reply's first word in the template"
     )
-    threads: int = Field(default=2, ge=1, description="llama.cpp: as many as there are cores to share")
+    threads: int = Field(default=1, ge=1, description="llama.cpp: more only on cores that nothing else needs")
     slots: int = Field(default=8, ge=1, description="llama.cpp: one for each call that keeps its prefix")
     n_ctx: int = Field(default=2048, ge=256, description="llama.cpp: tokens in each slot")
     vllm_args: tuple[str, ...] = Field(default=(), description="further arguments of `vllm serve`")

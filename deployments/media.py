@@ -3,6 +3,7 @@
 # No `from __future__ import annotations`: Serve looks at the class in `build`'s annotation.
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -168,6 +169,9 @@ class MediaEdge:
             held = self._leases.get(spec.call_id)
             if held is not None and held.epoch == call.epoch:  # else a newer socket of the call is here
                 del self._leases[spec.call_id]
+            if not call.began:
+                with contextlib.suppress(ValueError):  # no switchboard: the lease runs out by itself
+                    self._switchboard().unused.remote(lease)
 
     async def _spec(self, claims: tokens.MediaClaims) -> CallSpec:
         company = await self._store.company(claims.company_id)

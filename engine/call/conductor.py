@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.call.services import Deadlines, JournalFenced, Services
-from engine.call.spec import Attach, CallSpec
+from engine.call.spec import Attach, CallSpec, NotThisCall
 from engine.call.utterance import Utterance
 from engine.call.work import Work
 from engine.dialog import commands as cmd
@@ -160,7 +160,11 @@ class Conductor:
                 self._handle(event)
 
     async def commands(self, received: int, settled: int) -> Batch[cmd.EdgeCommand]:
-        """What the edge is to do; waits up to a second for something, and is the heartbeat of both sides."""
+        """What the edge is to do; waits up to a second for something, and is the heartbeat of both sides.
+
+        Raises NotThisCall when another edge attached in the meantime.
+        """
+        epoch = self.epoch
         self._last_poll = time.monotonic()
         self._link.forget(settled)
         self._polled.set()
@@ -169,6 +173,9 @@ class Conductor:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):
                     await self._outgoing.wait()
+        if epoch != self.epoch:
+            # A dead edge's poll goes on here for a while: it must not take what is for the living one.
+            raise NotThisCall("another edge has the call")
         return self._link.batch()
 
     def hang_up(self, reason: str) -> None:

@@ -50,6 +50,8 @@ log = logging.getLogger("parley.edge")
 
 SEND_S = 5.0
 """A peer that takes nothing for so long is gone."""
+START_S = 10.0
+"""A carrier says at once which call it is; whoever does not is none, and must not keep a line."""
 HEAR_S = 2.0
 POLL_S = 3.0
 ATTACH_S = 3.0
@@ -118,6 +120,8 @@ class EdgeCall:
         self._takeover = asyncio.Lock()
         self._takeovers = 0
         self._hung_up = False
+        self.began = False
+        """Whether the carrier started the call: before, its actor knows nothing of it."""
         self._workers: tuple[asyncio.Task[None], ...] = ()
         self._recorder: RecordingWriter | None = None
         if recording is not None:
@@ -127,9 +131,11 @@ class EdgeCall:
         """Serve the socket until one side ends the call; returns why it ended."""
         reader = asyncio.create_task(self._read(), name=f"read {self._spec.call_id}")
         reader.add_done_callback(lambda _: self._end("connection lost"))
+        patience = asyncio.get_running_loop().call_later(START_S, self._end_unless_begun)
         try:
             return await self._over
         finally:
+            patience.cancel()
             tasks = (reader, *self._workers)
             for task in tasks:
                 task.cancel()
@@ -151,6 +157,10 @@ class EdgeCall:
         if not self._over.done():
             self._over.set_result(reason)
 
+    def _end_unless_begun(self) -> None:
+        if not self.began:
+            self._end("never started")
+
     # From the carrier
 
     async def _read(self) -> None:
@@ -160,8 +170,11 @@ class EdgeCall:
                     await self._take(event)
         except ProtocolError as error:
             log.warning("call %s: %s", self._spec.call_id, error)
+            # First, as the actor may hang up before this task can go on.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SEND_S):
+                    await self._socket.close(1008, str(error)[:100])
             await self._hang_up("protocol error")
-            await self._socket.close(1008, str(error)[:100])
 
     async def _take(self, event: CarrierEvent) -> None:
         match event:
@@ -177,6 +190,7 @@ class EdgeCall:
             case Digit(digit):
                 self._tell(ev.DigitPressed(digit))
             case Started():
+                self.began = True
                 await self._attach_first()
                 self._workers = (
                     asyncio.create_task(self._tell_actor(), name=f"tell {self._spec.call_id}"),
@@ -192,9 +206,18 @@ class EdgeCall:
         """The carrier's side is over: say so to the actor, then stop."""
         if self._workers and not self._hung_up:
             self._hung_up = True
-            with contextlib.suppress(ActorLost, NotThisCall):
-                await self._line.port.hang_up(reason)
+            with contextlib.suppress(ActorLost, NotThisCall, TimeoutError):
+                async with asyncio.timeout(HEAR_S):
+                    await self._tell_how_far()
+                    await self._line.port.hang_up(reason)
         self._end(reason)
+
+    async def _tell_how_far(self) -> None:
+        """What the caller heard up to now, for a journal that is about to be closed."""
+        now = time.monotonic()
+        self._report_finished(now)
+        self._tell(ev.PlayoutHeld(tuple(_heard(item) for item in self._playout.pause(now))))
+        await self._line.port.hear(self._line.epoch, self._link.batch())
 
     async def _tell_speech(self, segment: SegmenterEvent) -> None:
         match segment:

@@ -55,6 +55,8 @@ class Piece:
         return self.spoken.written
 
     def heard_text(self) -> str:
+        if not self.released or (self.spoken.text and not self.total):
+            return ""  # it never reached the caller, or no audio could be made of it
         return self.text if self.finished else heard_text(self.spoken, self.total, self.heard)
 
 

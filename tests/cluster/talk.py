@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from engine.simulator import recordings
 from engine.simulator.caller import Caller
@@ -12,6 +14,8 @@ from engine.simulator.carrier import CallIdentity
 from engine.simulator.events import AgentPiece, UserTurn
 from engine.simulator.judge import Decoder, judge
 from engine.simulator.tape import FRAME_BYTES
+
+T = TypeVar("T")
 
 GREETING_S, ANSWER_S = 20.0, 30.0
 """Generous: these are no measurements."""
@@ -38,6 +42,17 @@ class Answer:
 def call_id(caller: Caller) -> str:
     identity: CallIdentity = caller.carrier.identity
     return identity.call_sid
+
+
+@asynccontextmanager
+async def meanwhile(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
+    """Something goes on beside a block, and is over with it: await it there for what comes of it."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def greeted(caller: Caller) -> None:

@@ -16,7 +16,7 @@ from engine.simulator.carrier import CallIdentity
 from engine.simulator.events import AgentPiece, Event, Heard, StateChange
 from tests.cluster.conftest import Note
 from tests.cluster.site import Site, eventually
-from tests.cluster.talk import ANSWER_S, Judge, answer_since, ask, call_id, greeted
+from tests.cluster.talk import ANSWER_S, Judge, answer_since, ask, call_id, greeted, meanwhile
 
 BACK_S = 60.0
 """Within which a killed part is back, on a machine that is busy with other things."""
@@ -53,14 +53,14 @@ async def test_a_call_actor_killed_in_mid_question(server: Site, judge: Judge) -
     async with server.dial() as caller:
         await greeted(caller)
         call, victim = call_id(caller), await server.actor(call_id(caller))
-        asking = asyncio.create_task(ask(caller, OTHER))
-        assert await caller.wait_for(lambda event: event == StateChange("hearing"), ANSWER_S)
-        await caller.pause(0.5)
-        server.kill(victim["pid"])
-        answer = await asking
+        async with meanwhile(ask(caller, OTHER)) as asking:
+            assert await caller.wait_for(lambda event: event == StateChange("hearing"), ANSWER_S)
+            await caller.pause(0.5)
+            server.kill(victim["pid"])
+            answer = await asking
         assert answer.done
         assert not (wrong := await judge.missing(answer.audio, recordings.get(OTHER).facts)), wrong
-        assert {"how", "cleaning"} <= {word.strip(".,?!").lower() for word in answer.heard_as.split()}
+        assert {"where", "car"} <= {word.strip(".,?!").lower() for word in answer.heard_as.split()}
         await _told_once(server, caller, call, turns=1)
     assert await server.ended(call) == "caller hung up"
     assert [one["reason"] for one in await server.entries(call, "attached")] == ["actor lost"]
@@ -136,7 +136,7 @@ async def test_the_stt_replica_killed_between_turns(server: Site, judge: Judge, 
         note("something was heard after s", round(time.monotonic() - killed, 1))
         await caller.agent_done(ANSWER_S)
         answer = answer_since(caller, events, said.end, True)
-        assert answer.kinds in (["not_heard"], ["reply"]), answer
+        assert set(answer.kinds) in ({"not_heard"}, {"reply"}), answer
         await eventually(lambda: _responds(server, "stt"), BACK_S, "speech is understood again")
         note("stt is back after s", round(time.monotonic() - killed, 1))
         await _settle(caller)

@@ -137,7 +137,12 @@ class DirectPort:
             died.cancel()
 
     async def hang_up(self, reason: str) -> None:
-        self._living().hang_up(reason)
+        """As the actor: returns when all is cleaned up, which the poll for commands does not wait for."""
+        conductor = self._living()
+        conductor.hang_up(reason)
+        await conductor.finished.wait()
+        await conductor.drained()
+        await conductor.stop()
 
     def _living(self, epoch: int | None = None) -> Conductor:
         if self._dead.is_set():
@@ -231,14 +236,19 @@ class CallBench:
         return Line(self.ports[-1], self.epoch)
 
     def connect(self, socket: Socket | None = None) -> asyncio.Task[str]:
-        """A socket comes in; with another one the carrier reconnects to a new edge."""
+        """A call comes in; with another socket the carrier reconnects to a new edge."""
+        task = self.open(socket)
+        self.socket.start()
+        return task
+
+    def open(self, socket: Socket | None = None) -> asyncio.Task[str]:
+        """A socket comes in and says nothing yet."""
         if socket is not None:
             self.socket = socket
             self.epoch += 1
         line = Line(self.ports[-1], self.epoch)
         edge = EdgeCall(self.spec, self.socket, loudness_vad, line, self._replace, self.recording)
         self.tasks.append(asyncio.create_task(_serve(edge)))
-        self.socket.start()
         return self.tasks[-1]
 
     async def ask(self, text: str) -> None:

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from engine.call import edge
 from engine.call.services import JournalLost
+from engine.call.spec import NotThisCall
 from models import AgentConfig, Phrases
 from tests.unit.call_bench import LOUD, QUIET, CallBench, Socket
 
@@ -49,6 +51,42 @@ async def test_the_caller_hangs_up(bench: CallBench) -> None:
     assert conductor is not None
     await conductor.finished.wait()
     assert bench.journal.of("call_ended") == [{"reason": "caller hung up"}]
+
+
+async def test_a_caller_who_hangs_up_in_mid_answer_is_written_down_with_what_was_heard(
+    bench: CallBench,
+) -> None:
+    await greeted(bench)
+    await bench.ask("When do you open?")
+    await bench.socket.until(lambda: len(agent_said(bench)) >= 2)
+    played = bench.socket.count("media")
+    await bench.socket.until(lambda: bench.socket.count("media") >= played + 15)
+    bench.socket.put(event="stop", stop={"accountSid": "AC1", "callSid": "CA1"})
+    await bench.tasks[0]
+    heard = bench.journal.of("heard")[-1]
+    assert heard["interrupted"] is True
+    assert 0 < len(heard["text"]) < len(ANSWER)
+    assert ANSWER.startswith(heard["text"])
+
+
+async def test_a_dead_edges_poll_takes_nothing_from_the_living_one(bench: CallBench) -> None:
+    """A poll of an edge that was killed is still waiting in the actor when the next edge attaches."""
+    await greeted(bench)
+    await bench.ask("When do you open?")
+    await bench.socket.until(lambda: len(agent_said(bench)) >= 2)
+    conductor = bench.ports[0].conductor
+    assert conductor is not None
+    bench.tasks[0].cancel()
+    await asyncio.gather(bench.tasks[0], return_exceptions=True)
+    await conductor.commands(0, 0)
+    left_behind = asyncio.create_task(conductor.commands(0, 0))
+    await asyncio.sleep(0)
+    again = Socket()
+    bench.connect(again)
+    with pytest.raises(NotThisCall):
+        await left_behind
+    await again.until(lambda: again.told("heard"))
+    assert bench.journal.of("heard")[-1]["text"] == ANSWER
 
 
 async def test_speech_over_the_agent_stops_it_at_once_and_a_turn_replaces_the_answer(
@@ -148,6 +186,15 @@ async def test_a_carrier_that_reconnects_in_mid_answer_hears_the_rest(bench: Cal
     await again.until(lambda: again.told("heard"))
     assert bench.journal.of("heard")[-1]["text"] == ANSWER
     assert not bench.journal.of("call_ended")
+
+
+async def test_a_socket_that_starts_no_call_is_let_go(
+    bench: CallBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge, "START_S", 0.02)
+    assert await bench.open() == "never started"
+    assert bench.ports[0].conductor is None
+    assert not bench.journal.events
 
 
 @pytest.mark.parametrize(

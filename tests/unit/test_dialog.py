@@ -214,6 +214,32 @@ class TestInterruption:
         assert full.startswith(text)
         assert speaking.dialog.history[0].agent == text
 
+    def test_a_piece_that_was_never_played_is_no_history_either(self, bench: Bench) -> None:
+        bench.say("When do you open?")
+        bench.know()
+        bench.generate("We open at nine on weekdays. On Saturdays we open at ten in the morning.")
+        first = bench.last(cmd.Synthesise).piece
+        bench.feed(ev.Synthesised(first, b"\x00" * SECOND))
+        bench.sleep(0.2)
+        assert bench.last(cmd.Synthesise).piece != first, "the second piece is being made"
+        bench.feed(ev.CallerSpoke(20 * SECOND))
+        bench.feed(ev.PlayoutHeld((ev.PieceHeard(first, 6_000, SECOND),)))
+        bench.pause("And on Sundays, are you open then?", at=21 * SECOND)
+        text = str(bench.appended("heard")[-1]["text"])
+        assert text
+        assert "We open at nine on weekdays.".startswith(text)
+
+    def test_a_piece_without_audio_was_not_heard(self, bench: Bench) -> None:
+        bench.say("When do you open?")
+        bench.know()
+        bench.generate("We open at nine on weekdays. On Saturdays we open at ten in the morning.")
+        first = bench.last(cmd.Synthesise).piece
+        bench.feed(ev.Synthesised(first, b"\x00" * SECOND))
+        bench.sleep(0.2)
+        bench.feed(ev.Failed(ev.Stage.SYNTHESISE, bench.last(cmd.Synthesise).piece, "no voice"))
+        bench.finish_all()
+        assert bench.appended("heard")[-1]["text"] == "We open at nine on weekdays."
+
     def test_nothing_is_played_while_the_caller_speaks_over_the_agent(self, speaking: Bench) -> None:
         played = len(speaking.all(cmd.Play))
         speaking.speak_all()
