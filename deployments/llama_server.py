@@ -83,8 +83,9 @@ def wait_for_stdin_to_close() -> None:
 def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     die_with_parent()
-    # Threads that wait spin for a moment, then sleep. On two quiet cores two threads make 109 tokens/s so, 33
-    # when they sleep at once and 157 when they spin long; beside a busy process 33, 33 and 9 (one thread: 57).
+    # Threads that wait spin for a moment, then sleep. On two quiet cores two threads make 109 tokens/s so,
+    # 33 when they sleep at once and 157 when they spin long; beside a busy process 33, 33 and 9. One thread
+    # alone makes 57 in both cases, and is the default.
     # Read when llama.cpp's OpenMP is loaded, which is below.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     ready = private_stdout()

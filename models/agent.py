@@ -35,11 +35,9 @@ class TurnTaking(BaseModel):
     """When the agent speaks and when it yields. Times in ms."""
 
     model_config = ConfigDict(frozen=True)
-    pause_ms: int = Field(default=144, ge=60, le=1000, description="silence that starts speculation")
+    pause_ms: int = Field(default=128, ge=60, le=1000, description="silence that starts speculation")
     commit_ms: int = Field(default=224, ge=60, description="silence that ends a turn which sounds complete")
-    patient_ms: int = Field(
-        default=1200, ge=200, description="silence that ends an unfinished turn"
-    )
+    patient_ms: int = Field(default=1200, ge=200, description="silence that ends an unfinished turn")
     complete_above: float = Field(default=0.5, ge=0, le=1, description="turn model: sounds complete")
     interruptible: bool = True
     filler_after_ms: int = Field(default=2200, ge=200)

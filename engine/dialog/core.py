@@ -360,7 +360,7 @@ class Dialog:
                     self._say_last(self.agent.phrases.time_limit, now)
 
     def _answer_is_near(self) -> bool:
-        """Whether words of the answer are there and only their audio is missing: a filler would delay them."""
+        """Whether its words are there and only their audio is missing: a filler would delay them."""
         return self.attempt is not None and self.attempt.reply is not None and bool(self.attempt.reply.pieces)
 
     def _say_last(self, text: str, now: float) -> None:

@@ -199,7 +199,7 @@ class ClauseCutter:
             self._candidate, self._candidate_words = joiner.start, len(self._words) - 2
 
     def _consider_preposition(self) -> None:
-        """What is said first may also stop before "from 9 in the morning": half a second sooner is worth it."""
+        """What is said first may also stop before "from 9 in the morning": so it is heard sooner."""
         joiner = self._words[-2]
         if self._english and joiner.text.lower() in _PREPOSITIONS and self._balanced():
             self._candidate, self._candidate_words = joiner.start, len(self._words) - 2

@@ -1,7 +1,8 @@
 """Run by `test_gpu_placement` as a process of its own: shares of a GPU, on a Ray with one that is made up.
 
 Takes a JSON object {application: ray_actor_options} on its command line; its last one has to wait until the
-first has gone. Prints one JSON line: {"before": {application: running replicas}, "after": {...}}.
+first has gone. Prints one JSON line: {"before": {application: running replicas}, "after": {...}, "alone": "",
+"joined": what an embedded store says on this node alone, and once a second node has joined}.
 """
 
 from __future__ import annotations
@@ -15,7 +16,11 @@ from typing import Any
 
 import ray
 from ray import serve
+from ray.cluster_utils import Cluster
+from ray.exceptions import RayActorError
 from ray.serve._private.common import ReplicaState
+
+from actors.recorder import recorder
 
 GPUS = 1
 PLACED_S, UNPLACED_S = 20.0, 2.0
@@ -53,11 +58,22 @@ def wait_for(wanted: set[str], within_s: float) -> dict[str, int]:
         time.sleep(0.1)
 
 
+def refusal() -> str:
+    """Why the recorder, with SQLite in it, does not start here; empty when it does."""
+    actor = recorder()
+    try:
+        ray.get(actor.append.remote([]))
+    except RayActorError as error:
+        return str(error)
+    finally:
+        ray.kill(actor)
+    return ""
+
+
 def main(deployments: Mapping[str, Mapping[str, Any]]) -> None:
     *first, last = deployments
-    ray.init(
-        num_cpus=1, num_gpus=GPUS, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
-    )
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": GPUS})
+    ray.init(address=cluster.address, namespace="parley", log_to_driver=False, logging_level=logging.ERROR)
     serve.start(proxy_location="Disabled")
     for name in first:
         start(name, deployments[name])
@@ -66,8 +82,12 @@ def main(deployments: Mapping[str, Mapping[str, Any]]) -> None:
     before = wait_for({last}, UNPLACED_S)
     serve.delete(first[0])
     after = wait_for({last}, PLACED_S)
-    print(json.dumps({"before": before, "after": after}), flush=True)
+    alone = refusal()
+    cluster.add_node(num_cpus=0)
+    found = {"before": before, "after": after, "alone": alone, "joined": refusal()}
+    print(json.dumps(found), flush=True)
     ray.shutdown()
+    cluster.shutdown()
 
 
 if __name__ == "__main__":

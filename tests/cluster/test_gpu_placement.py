@@ -154,18 +154,32 @@ def test_kuberay_deploys_the_same_config_with_the_switches() -> None:
     assert {switch.name for switch in switches.SWITCHES} - env.keys() == {"RAY_AUTH_MODE"}
 
 
-def test_shares_of_a_gpu_are_placed_and_what_does_not_fit_waits() -> None:
-    """Language model and recogniser share the one GPU; a second language model waits for its place."""
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `gpu_placement` saw: two models that share the one GPU, and a second language model."""
     wanted = {"llm": actor_options("llm"), "stt": actor_options("stt"), "second-llm": actor_options("llm")}
     environ = switches.with_switches(os.environ) | {
         "RAY_AUTH_TOKEN": "0" * 64,
         "RAY_SERVE_ENABLE_HA_PROXY": "0",
+        "PARLEY_DATA_DIR": str(tmp_path_factory.mktemp("data")),
     }
     command = [sys.executable, "-m", "tests.cluster.gpu_placement", json.dumps(wanted)]
     done = subprocess.run(
         command, cwd=ROOT, env=environ, text=True, capture_output=True, timeout=90, check=False
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found["before"] == {"llm": 1, "stt": 1, "second-llm": 0}
-    assert found["after"]["second-llm"] == 1
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_shares_of_a_gpu_are_placed_and_what_does_not_fit_waits(made_up: dict[str, Any]) -> None:
+    assert made_up["before"] == {"llm": 1, "stt": 1, "second-llm": 0}
+    assert made_up["after"]["second-llm"] == 1
+
+
+def test_an_embedded_store_is_refused_on_a_second_node(made_up: dict[str, Any]) -> None:
+    assert made_up["alone"] == ""
+    refused = (
+        "SQLite is embedded: it belongs to one machine, and this cluster has 2 nodes: run Parley on one node"
+    )
+    assert refused in made_up["joined"]
