@@ -12,9 +12,9 @@ import re
 from models import TurnTaking
 
 _UNFINISHED = """
-    a an the and or but so because if when while that which who to of for with at in on from about into my your our
-    their his her its is are was were do does did can could would will should may might have has had i we they um uh
-    er like very more than as not any some this these those what how where why
+    a an the and or but so because if when while that which who to of for with at in on from about into
+    my your our their his her its is are was were do does did can could would will should may might have has
+    had i we they um uh er like very more than as not any some this these those what how where why
 """
 _UNFINISHED_LAST_WORDS = frozenset(_UNFINISHED.split())
 _DIGITS_AT_END = re.compile(r"(\d[\s\-.,]*){2,}$")

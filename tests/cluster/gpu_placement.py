@@ -1,8 +1,8 @@
 """Run by `test_gpu_placement` as a process of its own: shares of a GPU, on a Ray with one that is made up.
 
 Takes a JSON object {application: ray_actor_options} on its command line; its last one has to wait until the
-first has gone. Prints one JSON line: {"before": {application: running replicas}, "after": {...}, "alone": "",
-"joined": what an embedded store says on this node alone, and once a second node has joined}.
+first has gone. Prints one JSON line: {"before": {application: running replicas}, "after": {...}, "joined": what
+the recorder, which embeds SQLite, says once a second node has joined}.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ray.cluster_utils import Cluster
 from ray.exceptions import RayActorError
 from ray.serve._private.common import ReplicaState
 
+from actors.node import refuse_several_nodes
 from actors.recorder import recorder
 
 GPUS = 1
@@ -58,15 +59,12 @@ def wait_for(wanted: set[str], within_s: float) -> dict[str, int]:
         time.sleep(0.1)
 
 
-def refusal() -> str:
+def recorders_refusal() -> str:
     """Why the recorder, with SQLite in it, does not start here; empty when it does."""
-    actor = recorder()
     try:
-        ray.get(actor.append.remote([]))
+        ray.get(recorder().append.remote([]))
     except RayActorError as error:
         return str(error)
-    finally:
-        ray.kill(actor)
     return ""
 
 
@@ -82,12 +80,11 @@ def main(deployments: Mapping[str, Mapping[str, Any]]) -> None:
     before = wait_for({last}, UNPLACED_S)
     serve.delete(first[0])
     after = wait_for({last}, PLACED_S)
-    alone = refusal()
+    refuse_several_nodes("SQLite")  # Alone it may start.
     cluster.add_node(num_cpus=0)
-    found = {"before": before, "after": after, "alone": alone, "joined": refusal()}
-    print(json.dumps(found), flush=True)
+    print(json.dumps({"before": before, "after": after, "joined": recorders_refusal()}), flush=True)
     ray.shutdown()
-    cluster.shutdown()
+    cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":
