@@ -11,7 +11,7 @@ import ray
 from ray.serve.exceptions import RayServeException
 
 from actors import NAMESPACE, RECORDER, SWITCHBOARD
-from actors.recorder import RemoteJournal
+from actors.journal import RemoteJournal
 from actors.services import handles, local_services
 from engine.call.conductor import Conductor
 from engine.call.services import Services

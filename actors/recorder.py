@@ -15,7 +15,6 @@ from ray.exceptions import RayError
 from actors import NAMESPACE, RECORDER
 from actors.node import refuse_several_nodes
 from engine.call.recording import NotRecorded
-from engine.call.services import JournalFenced, JournalLost
 from engine.call.tape import Block
 from engine.config import settings
 from engine.store import Conflict
@@ -47,6 +46,10 @@ class Recorder:
 
     async def read(self, company_id: str, call_id: str) -> list[CallEvent]:
         return await self._store.events(company_id, call_id)
+
+    async def spend(self, token_id: str, expires: float) -> bool:
+        """Whether a media token is used for the first time; remembered on disk until it expires."""
+        return await self._store.spend_token(token_id, expires)
 
     async def close(self, company_id: str, call_id: str, reason: str) -> None:
         """End the journal of a call whose actor cannot do it any more; one that ended stays as it is."""
@@ -93,27 +96,6 @@ def recorder() -> Any:
         .options(**options, num_cpus=0, max_restarts=-1, max_task_retries=2, max_concurrency=1000)
         .remote()
     )
-
-
-class RemoteJournal:
-    """The recorder as a conductor's `Journal`."""
-
-    def __init__(self, actor: Any) -> None:
-        self._actor = actor
-
-    async def append(self, events: Sequence[CallEvent]) -> None:
-        if not await self._ask(self._actor.append.remote(list(events))):
-            raise JournalFenced("the journal is written by another actor")
-
-    async def read(self, company_id: str, call_id: str) -> Sequence[CallEvent]:
-        events: list[CallEvent] = await self._ask(self._actor.read.remote(company_id, call_id))
-        return events
-
-    async def _ask(self, answer: Any) -> Any:
-        try:
-            return await answer
-        except RayError as error:
-            raise JournalLost(f"the recorder does not answer: {type(error).__name__}") from error
 
 
 class RemoteRecording:

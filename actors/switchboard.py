@@ -31,6 +31,9 @@ log = logging.getLogger("parley.switchboard")
 LEASE_S = 5.0
 """A lease that no edge confirmed for so long is taken back."""
 WARM_S = 60.0
+ADMIT_S, REPLACE_S = 4.0, 8.0
+"""Less than an edge waits: who asked is still there when an actor is found."""
+CLOSE_S = 3.0
 LEARNING_S = 1.5
 """After a restart: until every edge's heartbeat was heard nobody is admitted."""
 MAX_CALLS_PER_ACTOR = 200
@@ -75,8 +78,9 @@ class Switchboard:
         self._warm = settings().warm_calls
         self._leases: dict[str, _Held] = {}
         self._idle: deque[str] = deque()
-        self._tokens: dict[str, float] = {}
         self._uses: dict[str, int] = {}
+        self._limits: dict[str, int] = {}
+        self._ended: dict[str, float] = {}
         self._free = asyncio.Event()
         self._wanted = asyncio.Event()
         self._draining = False
@@ -92,6 +96,8 @@ class Switchboard:
             return "the server is shutting down"
         if len(self._leases) >= self._max_calls:
             return f"all {self._max_calls} lines are busy"
+        # The webhook does not know the limit: it is remembered from the company's last admission.
+        company_limit = company_limit or self._limits.get(company_id)
         mine = sum(held.lease.company_id == company_id for held in self._leases.values())
         if company_limit is not None and mine >= company_limit:
             return f"the company has {mine} calls, as many as it may have"
@@ -105,14 +111,16 @@ class Switchboard:
 
         Raises TokenRefused for a token that was used before, NoCapacity when there is no place.
         """
-        self._spend_token(asked)
+        self._limits[asked.company_id] = asked.company_limit
+        if not await self._recorder.spend.remote(asked.token_id, asked.token_expires):
+            raise TokenRefused("the token was used before")
+        if (learning := self._learning_until - time.monotonic()) > 0:
+            await asyncio.sleep(learning)
         held = self._leases.get(asked.call_id)
         if held is not None:
             if held.lease.company_id != asked.company_id:
                 raise TokenRefused("the call belongs to another company")
             return self._renew(held)
-        if (learning := self._learning_until - time.monotonic()) > 0:
-            await asyncio.sleep(learning)
         reason = await self.capacity(asked.company_id, asked.company_limit)
         if reason is not None:
             raise NoCapacity(reason)
@@ -120,19 +128,12 @@ class Switchboard:
         held = _Held(Lease(asked.call_id, asked.company_id, "", 0))
         self._leases[asked.call_id] = held
         try:
-            held.lease = replace(held.lease, actor=await self._take_actor())
+            held.lease = replace(held.lease, actor=await self._take_actor(ADMIT_S))
         except BaseException:
             self._leases.pop(asked.call_id, None)
             raise
         held.seen = time.monotonic()
         return held.lease
-
-    def _spend_token(self, asked: Admission) -> None:
-        now = time.time()
-        self._tokens = {token: until for token, until in self._tokens.items() if until > now}
-        if asked.token_id in self._tokens:
-            raise TokenRefused("the token was used before")
-        self._tokens[asked.token_id] = asked.token_expires
 
     def _renew(self, held: _Held) -> Lease:
         held.lease = replace(held.lease, epoch=held.lease.epoch + 1)
@@ -147,7 +148,7 @@ class Switchboard:
         if held.lease.actor == dead:
             log.warning("call %s: actor %s is replaced", call_id, dead)
             self._retire(dead)
-            held.lease = replace(held.lease, actor=await self._take_actor())
+            held.lease = replace(held.lease, actor=await self._take_actor(REPLACE_S))
         return self._renew(held)
 
     async def heartbeat(self, leases: Sequence[Lease]) -> None:
@@ -155,6 +156,8 @@ class Switchboard:
         now = time.monotonic()
         for lease in leases:
             held = self._leases.get(lease.call_id)
+            if held is None and lease.call_id in self._ended:
+                continue  # the edge has not heard yet that the call is over
             if held is None:
                 log.info("call %s: lease learnt from its edge", lease.call_id)
                 self._leases[lease.call_id] = _Held(lease, now)
@@ -168,6 +171,7 @@ class Switchboard:
         held = self._leases.get(call_id)
         if held is not None and held.lease.actor in (actor, ""):
             del self._leases[call_id]
+        self._ended[call_id] = time.monotonic()
         self._uses[actor] = self._uses.get(actor, 0) + 1
         if self._uses[actor] >= MAX_CALLS_PER_ACTOR:
             self._retire(actor)
@@ -209,9 +213,9 @@ class Switchboard:
 
     # The pool of actors
 
-    async def _take_actor(self) -> str:
+    async def _take_actor(self, within_s: float) -> str:
         """An idle actor that is alive; waits for one to be started when there is none."""
-        deadline = time.monotonic() + WARM_S
+        deadline = time.monotonic() + within_s
         while True:
             while self._idle:
                 name = self._idle.popleft()
@@ -228,6 +232,7 @@ class Switchboard:
     async def _refill(self) -> None:
         """Keep a few actors warm. One at a time: a cold start costs two CPU-seconds."""
         while True:
+            name = f"{PREFIX}{os.getpid()}-{time.monotonic_ns()}"
             waiting = sum(not held.lease.actor for held in self._leases.values())
             room = self._max_calls + 1 - len(self._leases) - len(self._idle)
             if len(self._idle) >= self._warm + waiting or room <= 0:
@@ -235,14 +240,14 @@ class Switchboard:
                 await self._wanted.wait()
                 continue
             try:
-                self._idle.append(await asyncio.wait_for(self._start_actor(), WARM_S))
+                self._idle.append(await asyncio.wait_for(self._start_actor(name), WARM_S))
                 self._free.set()
             except (RayError, TimeoutError) as error:
                 log.warning("a call actor could not be started: %s", str(error).splitlines()[-1:])
+                self._retire(name)
                 await asyncio.sleep(1.0)
 
-    async def _start_actor(self) -> str:
-        name = f"{PREFIX}{os.getpid()}-{time.monotonic_ns()}"
+    async def _start_actor(self, name: str) -> str:
         options = {"name": name, "namespace": NAMESPACE, "lifetime": "detached", "num_cpus": 0}
         actor: Any = ray.remote(CallActor).options(**options, max_restarts=0, max_concurrency=1000).remote()
         warmed: str = await actor.warm.remote()
@@ -254,13 +259,22 @@ class Switchboard:
             await asyncio.sleep(1.0)
             now = time.monotonic()
             patience = LEASE_S + settings().reconnect_grace_s
+            self._ended = {call: at for call, at in self._ended.items() if now - at < LEASE_S}
             for call_id, held in list(self._leases.items()):
                 if now - held.seen > patience and held.lease.actor:
                     log.warning("call %s: no edge holds it any more", call_id)
                     del self._leases[call_id]
-                    self._retire(held.lease.actor)
+                    if not any(other.lease.actor == held.lease.actor for other in self._leases.values()):
+                        self._retire(held.lease.actor)
                     self._wanted.set()
-                    await self._recorder.close.remote(held.lease.company_id, call_id, "connection lost")
+                    await self._close_journal(held.lease)
+
+    async def _close_journal(self, lease: Lease) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self._recorder.close.remote(lease.company_id, lease.call_id, "connection lost")
+        except (RayError, TimeoutError) as error:
+            log.warning("call %s: its journal stays open: %s", lease.call_id, type(error).__name__)
 
     def _retire(self, name: str) -> None:
         self._uses.pop(name, None)
@@ -286,7 +300,8 @@ class Switchboard:
         except (RayError, TimeoutError):
             self._retire(name)
             return
-        if stats["call_id"] is None and name not in self._idle:
+        leased = any(held.lease.actor == name for held in self._leases.values())
+        if stats["call_id"] is None and name not in self._idle and not leased:
             self._idle.append(name)
             self._free.set()
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
 from engine.api.backend import ApiBackend, ask
-from engine.api.origin import is_local, public_base, public_target
+from engine.api.origin import is_local, is_loopback, public_base, public_target
 from engine.config import Settings
 from engine.errors import ParleyError, TokenRefused, UsageError
 from engine.telephony import twiml
@@ -106,7 +106,8 @@ class Webhooks:
                     "the webhook's signature is wrong: check PARLEY_PUBLIC_URL and the auth token"
                 )
             return
-        if self._settings.environment != "development" or not is_local(request):
+        local = is_loopback(self._settings.host) and is_local(request)
+        if self._settings.environment != "development" or not local:
             raise TokenRefused(
                 "webhooks need PARLEY_TWILIO_AUTH_TOKEN, so that their signature can be checked"
             )

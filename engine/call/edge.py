@@ -119,7 +119,8 @@ class EdgeCall:
         self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._takeover = asyncio.Lock()
         self._takeovers = 0
-        self._hung_up = False
+        self._goodbye = ""
+        """Why the call is over; empty while it may go on at another socket."""
         self.began = False
         """Whether the carrier started the call: before, its actor knows nothing of it."""
         self._workers: tuple[asyncio.Task[None], ...] = ()
@@ -142,6 +143,8 @@ class EdgeCall:
             for result in await asyncio.gather(*tasks, return_exceptions=True):
                 if isinstance(result, Exception):
                     log.error("call %s: edge task failed", self._spec.call_id, exc_info=result)
+            if self._workers:
+                await self._take_leave()
 
     async def finish(self) -> None:
         """Complete the recording. Close the socket first: nobody stays on the line for a slow recorder."""
@@ -170,11 +173,11 @@ class EdgeCall:
                     await self._take(event)
         except ProtocolError as error:
             log.warning("call %s: %s", self._spec.call_id, error)
-            # First, as the actor may hang up before this task can go on.
+            self._goodbye = "protocol error"
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SEND_S):
                     await self._socket.close(1008, str(error)[:100])
-            await self._hang_up("protocol error")
+            self._end(self._goodbye)
 
     async def _take(self, event: CarrierEvent) -> None:
         match event:
@@ -200,24 +203,27 @@ class EdgeCall:
                 for worker in self._workers:
                     worker.add_done_callback(lambda _: self._end("edge failed"))
             case Stopped():
-                await self._hang_up("caller hung up")
+                self._hang_up("caller hung up")
 
-    async def _hang_up(self, reason: str) -> None:
-        """The carrier's side is over: say so to the actor, then stop."""
-        if self._workers and not self._hung_up:
-            self._hung_up = True
-            with contextlib.suppress(ActorLost, NotThisCall, TimeoutError):
-                async with asyncio.timeout(HEAR_S):
-                    await self._tell_how_far()
-                    await self._line.port.hang_up(reason)
+    def _hang_up(self, reason: str) -> None:
+        """The call is over, on whichever side."""
+        self._goodbye = self._goodbye or reason
         self._end(reason)
 
-    async def _tell_how_far(self) -> None:
-        """What the caller heard up to now, for a journal that is about to be closed."""
+    async def _take_leave(self) -> None:
+        """Tell the actor how far the caller heard, and that the call is over unless its socket was lost.
+
+        Also when this edge's task is cancelled, as Serve does when the peer goes away.
+        """
         now = time.monotonic()
         self._report_finished(now)
         self._tell(ev.PlayoutHeld(tuple(_heard(item) for item in self._playout.pause(now))))
-        await self._line.port.hear(self._line.epoch, self._link.batch())
+        self._link.replay()  # what was under way may not have arrived; what did is not taken twice
+        with contextlib.suppress(ActorLost, NotThisCall, TimeoutError):
+            async with asyncio.timeout(HEAR_S):
+                await self._line.port.hear(self._line.epoch, self._link.batch())
+                if self._goodbye:
+                    await self._line.port.hang_up(self._goodbye)
 
     async def _tell_speech(self, segment: SegmenterEvent) -> None:
         match segment:
@@ -250,18 +256,18 @@ class EdgeCall:
     async def _attach_first(self) -> None:
         line = self._line
         try:
-            attached = await self._attach("answered")
-        except (ActorLost, TimeoutError) as error:
+            attached = await self._attach(line, "answered")
+        except (ActorLost, NotThisCall, TimeoutError) as error:
             await self._take_over(line, error)
         else:
             # Another edge may have counted before: positions of call audio never go back.
             self._base = attached.position
 
-    async def _attach(self, reason: str) -> Attached:
+    async def _attach(self, line: Line, reason: str) -> Attached:
         pieces = tuple(self._pieces.values())
-        attach = Attach(self._spec, self._line.epoch, self._link.first_kept, pieces=pieces, reason=reason)
+        attach = Attach(self._spec, line.epoch, self._link.first_kept, pieces=pieces, reason=reason)
         async with asyncio.timeout(ATTACH_S):
-            return await self._line.port.attach(attach)
+            return await line.port.attach(attach)
 
     async def _tell_actor(self) -> None:
         while True:
@@ -309,26 +315,29 @@ class EdgeCall:
                 return
             log.warning("call %s: actor lost (%s)", self._spec.call_id, cause or "no answer")
             try:
+                tried = lost
                 async with asyncio.timeout(TAKEOVER_S):
-                    while not await self._try_another():
-                        pass
+                    while self._line is lost:
+                        tried = await self._try_another(tried)
             except (NoCapacity, TimeoutError) as error:
                 log.error("call %s: no actor could take it over: %s", self._spec.call_id, error or "timeout")
                 self._end("call lost")
             self._to_tell.set()
 
-    async def _try_another(self) -> bool:
+    async def _try_another(self, line: Line) -> Line:
+        """Replace `line` and attach; only then is it this call's, so that nobody tells it anything before."""
         try:
-            self._line = await self._replace(self._line)
+            line = await self._replace(line)
             self._note(self._playout.heard(time.monotonic()))
-            self._link.restart_incoming()
-            self._link.replay()
-            await self._attach("actor lost")
-        except (ActorLost, TimeoutError) as error:
+            await self._attach(line, "actor lost")
+        except (ActorLost, NotThisCall, TimeoutError) as error:
             log.warning("call %s: no replacement yet: %s", self._spec.call_id, error or "no answer")
             await asyncio.sleep(RETRY_S)
-            return False
-        return True
+            return line
+        self._link.restart_incoming()
+        self._link.replay()
+        self._line = line
+        return line
 
     # To the carrier
 
@@ -337,6 +346,8 @@ class EdgeCall:
         match command:
             case cmd.Play(piece, ulaw, interruptible):
                 await self._enqueue(piece, ulaw, interruptible, now)
+            case cmd.ResumePlayout() if self._segmenter.speaking:
+                pass  # the caller has begun again, which the actor is about to hear
             case cmd.ResumePlayout():
                 self._playout.resume(now)
                 self._to_play.set()
@@ -347,14 +358,14 @@ class EdgeCall:
             case cmd.Tell(event):
                 await self._send(SendEvent(event))
             case cmd.HangUp(reason):
-                await self._hang_up(reason)
+                self._hang_up(reason)
 
     async def _enqueue(self, piece: str, ulaw: bytes, interruptible: bool, now: float) -> None:
         idle = self._playout.idle(now)
         if not self._playout.enqueue(piece, ulaw, now):
             return
         self._interruptible = interruptible
-        if self._segmenter.speaking:
+        if interruptible and self._segmenter.speaking:
             # The caller began while this was on its way: the actor hears of it at the same moment.
             await self._hold()
             return

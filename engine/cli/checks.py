@@ -157,6 +157,10 @@ def ports(config: Settings) -> Iterator[Finding]:
         config.port: ("calls and the API", "set PARLEY_PORT"),
         _port("RAY_SERVE_HAPROXY_METRICS_PORT", 9101): ("metrics", "set RAY_SERVE_HAPROXY_METRICS_PORT"),
         _port("RAY_SERVE_HAPROXY_STATS_PORT", 8404): ("proxy statistics", "set RAY_SERVE_HAPROXY_STATS_PORT"),
+        _port("RAY_SERVE_FALLBACK_PROXY_HTTP_PORT", 8500): (
+            "the fallback proxy",
+            "set RAY_SERVE_FALLBACK_PROXY_HTTP_PORT",
+        ),
         8265: ("Ray's dashboard", "stop the other Ray, or start without a dashboard"),
     }
     free = []

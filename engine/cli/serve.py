@@ -22,7 +22,12 @@ from engine.errors import ConfigurationError, WeightsError
 
 STARTER_LLM = "smollm2-135m"
 CONFIG = Path("serve_config.yaml")
-HAPROXY_PORTS = {"RAY_SERVE_HAPROXY_METRICS_PORT": 9101, "RAY_SERVE_HAPROXY_STATS_PORT": 8404}
+SERVE_PORTS = {
+    "RAY_SERVE_HAPROXY_METRICS_PORT": 9101,
+    "RAY_SERVE_HAPROXY_STATS_PORT": 8404,
+    "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": 8500,
+}
+"""Fixed ports that Ray Serve takes beside PARLEY_PORT, and the variables that move them."""
 
 
 @click.command()
@@ -66,7 +71,7 @@ def check_ports(configuration: Settings, environ: Mapping[str, str]) -> None:
     _check_port("PARLEY_PORT", configuration.host, configuration.port)
     if sys.platform != "linux":
         return
-    for variable, default in HAPROXY_PORTS.items():
+    for variable, default in SERVE_PORTS.items():
         value = environ.get(variable, str(default))
         if not value.isdigit():
             raise ConfigurationError(f"{variable} is {value!r}: it has to be a port number")

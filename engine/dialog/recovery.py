@@ -55,6 +55,8 @@ class _Story:
                 self.open_turn = Transcript(data["text"], data["language"])
                 self.history.append(Exchange(caller=data["text"], agent="", facts=()))
                 self.released = []
+            case "reply_released" if any(piece.id == data["piece"] for piece in self.released):
+                pass  # made again by a replacement that died as well
             case "reply_released" if data["kind"] != Kind.FILLER:
                 if data["kind"] != self.kind:
                     self.released = []

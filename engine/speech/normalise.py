@@ -51,7 +51,7 @@ def normalise(written: str, language: str = "en") -> Spoken:
     draft.sub(_LINE_BREAK, ". ")
     draft.sub(_SPACES, " ")
     if language.lower().partition("-")[0] == "en":
-        # Imported for English alone: it brings num2words, 3 MB.
+        # Imported for English alone: its patterns take 2 MB.
         from engine.speech import english
 
         english.rewrite(draft)

@@ -32,6 +32,10 @@ class Store(Protocol):
         """A call's journal in order; empty when the company has no such call."""
         ...
 
+    async def spend_token(self, token_id: str, expires: float) -> bool:
+        """Whether this token was never spent; then it is. Forgotten after `expires` (Unix time, s)."""
+        ...
+
     async def open_calls(self) -> list[tuple[str, str]]:
         """(company_id, call_id) of every call that began and has no `call_ended`."""
         ...

@@ -10,6 +10,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +30,7 @@ CREATE TABLE IF NOT EXISTS agents (
 CREATE TABLE IF NOT EXISTS call_events (
     call_id TEXT NOT NULL, seq INTEGER NOT NULL, company_id TEXT NOT NULL, kind TEXT NOT NULL,
     document TEXT NOT NULL, PRIMARY KEY (call_id, seq)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS spent_tokens (id TEXT PRIMARY KEY, expires REAL NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS call_events_by_company ON call_events (company_id, call_id);
 """
 
@@ -81,6 +83,14 @@ class SqliteStore:
         sql = "SELECT document FROM call_events WHERE call_id = ? AND company_id = ? ORDER BY seq"
         rows = await self._run(lambda db: db.execute(sql, (call_id, company_id)).fetchall())
         return [CallEvent.model_validate_json(row[0]) for row in rows]
+
+    async def spend_token(self, token_id: str, expires: float) -> bool:
+        def spend(db: sqlite3.Connection) -> bool:
+            db.execute("DELETE FROM spent_tokens WHERE expires < ?", (time.time(),))
+            added = db.execute("INSERT OR IGNORE INTO spent_tokens VALUES (?, ?)", (token_id, expires))
+            return added.rowcount == 1
+
+        return await self._run(spend)
 
     async def open_calls(self) -> list[tuple[str, str]]:
         sql = """SELECT DISTINCT company_id, call_id FROM call_events WHERE call_id NOT IN

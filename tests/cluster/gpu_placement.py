@@ -1,8 +1,8 @@
 """Run by `test_gpu_placement` as a process of its own: shares of a GPU, on a Ray with one that is made up.
 
 Takes a JSON object {application: ray_actor_options} on its command line; its last one has to wait until the
-first has gone. Prints one JSON line: {"before": {application: running replicas}, "after": {...}, "joined": what
-the recorder, which embeds SQLite, says once a second node has joined}.
+first has gone. Prints one JSON line: {application: running replicas} as `before` and `after` that, and as
+`joined` what the recorder, which embeds SQLite, says once a second node has joined.
 """
 
 from __future__ import annotations

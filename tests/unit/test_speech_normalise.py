@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.speech.english.numbers import cardinal, ordinal
 from engine.speech.normalise import normalise
 
 ENGLISH = {
@@ -135,3 +136,13 @@ def test_any_text_is_taken_and_the_way_back_never_turns(text: str, language: str
     assert positions[-1] == len(text)
     assert all(0 <= position <= len(text) for position in positions)
     assert spoken.text == spoken.text.strip()
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.one_of(st.integers(0, 2_000), st.integers(0, 10**15 - 1), st.sampled_from([10**n for n in range(15)]))
+)
+def test_numbers_are_spelled_as_a_library_for_it_spells_them(number: int) -> None:
+    library = pytest.importorskip("num2words")
+    assert cardinal(str(number)) == library.num2words(number).replace(",", "")
+    assert ordinal(str(number)) == library.num2words(number, to="ordinal").replace(",", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -63,6 +64,20 @@ async def test_many_appends_at_once_all_survive_and_one_conflict_hurts_nobody(st
     results = await asyncio.gather(*writes, return_exceptions=True)
     assert [n for n, result in enumerate(results) if isinstance(result, Conflict)] == [7]
     assert sum([len(await store.events("acme", f"c{n}")) for n in range(50)]) == 50
+
+
+async def test_a_token_is_spent_once_also_after_a_restart(tmp_path: Path) -> None:
+    later = time.time() + 60
+    for first in (True, False):
+        store = SqliteStore(tmp_path / "p.db")
+        assert await store.spend_token("t1", later) is first
+        await store.close()
+
+
+async def test_an_expired_token_is_forgotten(store: Store) -> None:
+    assert await store.spend_token("t1", time.time() - 1)
+    await store.spend_token("t2", time.time() + 60)
+    assert await store.spend_token("t1", time.time() + 60)
 
 
 async def test_open_calls(store: Store) -> None:

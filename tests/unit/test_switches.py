@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from engine import switches
 from engine.cli.doctor import doctor
-from engine.cli.serve import check_ports
+from engine.cli.serve import SERVE_PORTS, check_ports
 from engine.config import Settings
 from engine.errors import ConfigurationError
 
@@ -166,8 +166,7 @@ def free_port() -> int:
 
 
 def free_ports() -> dict[str, str]:
-    names = ("RAY_SERVE_HAPROXY_METRICS_PORT", "RAY_SERVE_HAPROXY_STATS_PORT")
-    return {name: str(free_port()) for name in names}
+    return {name: str(free_port()) for name in SERVE_PORTS}
 
 
 def test_free_ports_pass() -> None:
@@ -180,8 +179,8 @@ def test_a_taken_port_is_named_with_its_variable(taken: int) -> None:
 
 
 @pytest.mark.skipif("sys.platform != 'linux'", reason="HAProxy is for Linux")
-@pytest.mark.parametrize("variable", free_ports())
-def test_a_taken_port_of_haproxy_is_named_with_its_variable(taken: int, variable: str) -> None:
+@pytest.mark.parametrize("variable", SERVE_PORTS)
+def test_a_taken_port_of_serve_is_named_with_its_variable(taken: int, variable: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"port {taken} is taken: .*{variable}"):
         check_ports(site(port=free_port()), free_ports() | {variable: str(taken)})
     with pytest.raises(ConfigurationError, match=variable):

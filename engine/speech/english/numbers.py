@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from num2words import num2words  # type: ignore[import-untyped]
-
 _SCALES = {
     "k": "thousand",
     "m": "million",
@@ -16,6 +14,22 @@ _SCALES = {
     "trillion": "trillion",
 }
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_TEENS = (
+    "ten", "eleven", "twelve", "thirteen", "fourteen",
+    "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
+_SMALL = _DIGITS + _TEENS
+_TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_THOUSANDS = ("", " thousand", " million", " billion", " trillion")
+_ORDINALS = {
+    "one": "first",
+    "two": "second",
+    "three": "third",
+    "five": "fifth",
+    "eight": "eighth",
+    "nine": "ninth",
+    "twelve": "twelfth",
+}
 MAX_DIGITS = 15
 """A longer number is no amount that anybody can follow: it is read digit by digit."""
 
@@ -23,19 +37,40 @@ MAX_DIGITS = 15
 def cardinal(number: str) -> str:
     """'1,250.50' -> 'one thousand two hundred and fifty point five zero'; digits, commas and one point."""
     whole, _, fraction = number.replace(",", "").partition(".")
-    words = digits(whole) if len(whole) > MAX_DIGITS else _words(whole or "0")
+    words = digits(whole) if len(whole) > MAX_DIGITS else _words(int(whole or "0"))
     return f"{words} point {digits(fraction)}" if fraction else words
 
 
-def _words(whole: str) -> str:
-    return str(num2words(int(whole))).replace(",", "")
+def _words(number: int) -> str:
+    """0 to 999,999,999,999,999."""
+    groups, rest = [], number
+    for name in _THOUSANDS:
+        rest, group = divmod(rest, 1000)
+        if group:
+            groups.append(_below_thousand(group) + name)
+    if len(groups) > 1 and 0 < number % 1000 < 100:
+        groups[0] = f"and {groups[0]}"
+    return " ".join(reversed(groups)) or _SMALL[0]
+
+
+def _below_thousand(number: int) -> str:
+    hundreds, rest = divmod(number, 100)
+    tens, ones = divmod(rest, 10)
+    small = _SMALL[rest] if rest < len(_SMALL) else "-".join([_TENS[tens], *([_SMALL[ones]] if ones else [])])
+    if not hundreds:
+        return small
+    return f"{_SMALL[hundreds]} hundred and {small}" if rest else f"{_SMALL[hundreds]} hundred"
 
 
 def ordinal(number: str) -> str:
     """'21' -> 'twenty-first'."""
     if len(number) > MAX_DIGITS:
         return digits(number)
-    return str(num2words(int(number), to="ordinal")).replace(",", "")
+    words = _words(int(number))
+    start = max(words.rfind(" "), words.rfind("-")) + 1
+    last = words[start:]
+    regular = last[:-1] + "ieth" if last.endswith("y") else last + "th"
+    return words[:start] + _ORDINALS.get(last, regular)
 
 
 def year(number: str) -> str:
