@@ -34,7 +34,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--slots", type=int, default=8, help="generations at once; one a call keeps its prefix"
     )
     parser.add_argument("--n-ctx", type=int, default=2048, help="tokens of context in each slot")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1, help="threads that generate")
+    parser.add_argument("--batch-threads", type=int, default=2, help="threads that read the prompt")
     parser.add_argument("--chat-template-file", type=Path, help="Jinja; default: the model's own")
     parser.add_argument("--cache-mib", type=int, default=0, help="RAM for prompts that lost their slot")
     parser.add_argument("--alias", default="", help="the model's name in the API")
@@ -65,7 +66,7 @@ def server_params(arguments: argparse.Namespace, api_key: str) -> Any:
     # The context is what the operator asked for: llama.cpp must not shrink it to what it thinks will fit.
     params.fit_params = False
     params.cpuparams.n_threads = arguments.threads
-    params.cpuparams_batch.n_threads = arguments.threads
+    params.cpuparams_batch.n_threads = max(arguments.batch_threads, arguments.threads)
     # Its default, 8 GiB of RAM for evicted prompts, would look like a leak on a small machine.
     params.cache_ram_mib = arguments.cache_mib
     params.cache_idle_slots = arguments.cache_mib > 0

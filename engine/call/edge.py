@@ -62,6 +62,10 @@ MAX_TAKEOVERS = 5
 """More actors than that do not die by chance in one call: something in it kills them."""
 
 
+_LEAVING: set[asyncio.Task[None]] = set()
+"""Farewells under way, each bounded by HEAR_S: the loop alone would not keep them alive."""
+
+
 class Socket(Protocol):
     """A WebSocket; the iterator ends when the peer is gone."""
 
@@ -119,6 +123,7 @@ class EdgeCall:
         self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._takeover = asyncio.Lock()
         self._takeovers = 0
+        self._leaving: asyncio.Task[None] | None = None
         self._goodbye = ""
         """Why the call is over; empty while it may go on at another socket."""
         self.began = False
@@ -144,7 +149,7 @@ class EdgeCall:
                 if isinstance(result, Exception):
                     log.error("call %s: edge task failed", self._spec.call_id, exc_info=result)
             if self._workers:
-                await self._take_leave()
+                await asyncio.wait({self._leave()}, timeout=HEAR_S)
 
     async def finish(self) -> None:
         """Complete the recording. Close the socket first: nobody stays on the line for a slow recorder."""
@@ -174,10 +179,12 @@ class EdgeCall:
         except ProtocolError as error:
             log.warning("call %s: %s", self._spec.call_id, error)
             self._goodbye = "protocol error"
+            if self._workers:
+                await asyncio.wait({self._leave()}, timeout=HEAR_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SEND_S):
                     await self._socket.close(1008, str(error)[:100])
-            self._end(self._goodbye)
+            self._end("protocol error")
 
     async def _take(self, event: CarrierEvent) -> None:
         match event:
@@ -207,14 +214,20 @@ class EdgeCall:
 
     def _hang_up(self, reason: str) -> None:
         """The call is over, on whichever side."""
-        self._goodbye = self._goodbye or reason
-        self._end(reason)
+        if not self._goodbye:  # else this edge is leaving already, and knows better why
+            self._goodbye = reason
+            self._end(reason)
+
+    def _leave(self) -> asyncio.Task[None]:
+        """Take leave once, in a task of its own: Serve cancels this edge's as soon as the peer is gone."""
+        if self._leaving is None:
+            self._leaving = asyncio.create_task(self._take_leave(), name=f"leave {self._spec.call_id}")
+            _LEAVING.add(self._leaving)
+            self._leaving.add_done_callback(_LEAVING.discard)
+        return self._leaving
 
     async def _take_leave(self) -> None:
-        """Tell the actor how far the caller heard, and that the call is over unless its socket was lost.
-
-        Also when this edge's task is cancelled, as Serve does when the peer goes away.
-        """
+        """Tell the actor how far the caller heard, and that the call is over unless its socket was lost."""
         now = time.monotonic()
         self._report_finished(now)
         self._tell(ev.PlayoutHeld(tuple(_heard(item) for item in self._playout.pause(now))))
