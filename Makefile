@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo serve test test-unit test-cluster test-e2e lint format bench clean
+.PHONY: install weights demo serve test test-weights test-unit test-cluster test-e2e lint format bench clean
 
 install: $(STAMP)
 

@@ -27,6 +27,6 @@ PY
     "$venv/bin/pip" install --quiet --disable-pip-version-check --index-url "$cpu_index" "$torch"
   fi
 fi
-"$venv/bin/pip" install --disable-pip-version-check --quiet --progress-bar on -c constraints.txt "$torch"
-"$venv/bin/pip" install --disable-pip-version-check --quiet --progress-bar on -c constraints.txt -e '.[piper,dev]'
+"$venv/bin/pip" install --disable-pip-version-check -c constraints.txt "$torch"
+"$venv/bin/pip" install --disable-pip-version-check -c constraints.txt -e '.[piper,dev]'
 echo "installed into $venv"

@@ -47,7 +47,6 @@ class Settings(BaseSettings):
     llm_model: str | None = None
     llm_api_key: SecretStr | None = None
 
-    twilio_account_sid: str | None = None
     twilio_auth_token: SecretStr | None = None
 
     max_calls: int = Field(default=16, ge=1, description="calls at once on the whole cluster")
@@ -64,6 +63,8 @@ class Settings(BaseSettings):
             raise ValueError(f"PARLEY_SECRET needs {MIN_SECRET_CHARS} characters or more")
         if self.environment == "production" and self.secret is None:
             raise ValueError("PARLEY_SECRET must be set in production (try: openssl rand -hex 32)")
+        if self.public_url is not None and not self.public_url.startswith(("https://", "http://")):
+            raise ValueError("PARLEY_PUBLIC_URL needs its scheme, such as https://voice.example.com")
         if (self.llm_base_url is None) != (self.llm_model is None):
             raise ValueError("PARLEY_LLM_BASE_URL and PARLEY_LLM_MODEL go together: set both or neither")
         return self

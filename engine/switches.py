@@ -61,6 +61,7 @@ SWITCHES: tuple[Switch, ...] = (
     Switch("TOKENIZERS_PARALLELISM", "false", "threads belong to the deployments"),
     Switch("OMP_NUM_THREADS", "1", "threads belong to the deployments"),
     Switch("MALLOC_ARENA_MAX", "2", "2 MB less in every call's process, which has 30 threads"),
+    Switch("ORT_DISABLE_TELEMETRY", "1", "onnxruntime would report to its maker"),
 )
 
 

@@ -24,7 +24,7 @@ from engine.config import Settings
 from engine.weights import library
 
 DISTRIBUTION = "parley"
-STARTER_BYTES = 3 << 30
+STARTER_BYTES = 4 << 30
 """What the whole starter stack takes on one machine, models and Ray included."""
 _CONNECT_S = 2.0
 _MODULES = {

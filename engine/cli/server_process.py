@@ -34,7 +34,11 @@ class ServerProcess:
     """
 
     def __init__(self, settings: Settings, *, config: Path, knowledge: Path | None = None) -> None:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            mend = "set PARLEY_DATA_DIR to a folder that can be written"
+            raise ConfigurationError(f"cannot use {settings.data_dir}: {error.strerror}; {mend}") from error
         self.log_path = settings.data_dir / LOG
         self.environ = environment(settings)
         command = [sys.executable, "-m", "deployments.server", "--config", str(config)]
