@@ -106,6 +106,7 @@ class DirectPort:
         self.services = services
         self.conductor: Conductor | None = None
         self._dead = asyncio.Event()
+        self._over = False
 
     async def kill(self) -> None:
         self._dead.set()
@@ -143,11 +144,14 @@ class DirectPort:
         await conductor.finished.wait()
         await conductor.drained()
         await conductor.stop()
+        self._over = True
+        for _ in range(20):  # the switchboard is told, and polls are answered meanwhile
+            await asyncio.sleep(0)
 
     def _living(self, epoch: int | None = None) -> Conductor:
         if self._dead.is_set():
             raise ActorLost("killed")
-        if epoch is not None and (self.conductor is None or self.conductor.epoch != epoch):
+        if epoch is not None and (self._over or self.conductor is None or self.conductor.epoch != epoch):
             raise NotThisCall("another edge has the call")
         return self.conductor  # type: ignore[return-value]
 
