@@ -63,8 +63,6 @@ class Settings(BaseSettings):
             raise ValueError(f"PARLEY_SECRET needs {MIN_SECRET_CHARS} characters or more")
         if self.environment == "production" and self.secret is None:
             raise ValueError("PARLEY_SECRET must be set in production (try: openssl rand -hex 32)")
-        if self.public_url is not None and not self.public_url.startswith(("https://", "http://")):
-            raise ValueError("PARLEY_PUBLIC_URL needs its scheme, such as https://voice.example.com")
         if (self.llm_base_url is None) != (self.llm_model is None):
             raise ValueError("PARLEY_LLM_BASE_URL and PARLEY_LLM_MODEL go together: set both or neither")
         return self

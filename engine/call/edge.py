@@ -165,6 +165,11 @@ class EdgeCall:
         if not self._over.done():
             self._over.set_result(reason)
 
+    def _end_unless_leaving(self, reason: str) -> None:
+        """After a farewell it is as it should be that the actor does not know this attachment any more."""
+        if not self._goodbye:
+            self._end(reason)
+
     def _end_unless_begun(self) -> None:
         if not self.began:
             self._end("never started")
@@ -180,7 +185,7 @@ class EdgeCall:
             log.warning("call %s: %s", self._spec.call_id, error)
             self._goodbye = "protocol error"
             if self._workers:
-                await asyncio.wait({self._leave()}, timeout=HEAR_S)
+                self._leave()  # begun before the socket ends, but not waited for: the peer is to hear why
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SEND_S):
                     await self._socket.close(1008, str(error)[:100])
@@ -208,7 +213,7 @@ class EdgeCall:
                     asyncio.create_task(self._play(), name=f"play {self._spec.call_id}"),
                 )
                 for worker in self._workers:
-                    worker.add_done_callback(lambda _: self._end("edge failed"))
+                    worker.add_done_callback(lambda _: self._end_unless_leaving("edge failed"))
             case Stopped():
                 self._hang_up("caller hung up")
 
@@ -296,7 +301,7 @@ class EdgeCall:
             except (ActorLost, TimeoutError) as error:
                 await self._take_over(line, error)
             except NotThisCall:
-                self._end("the call goes on elsewhere")
+                self._end_unless_leaving("the call goes on elsewhere")
 
     async def _poll_actor(self) -> None:
         while True:
@@ -309,7 +314,7 @@ class EdgeCall:
                 await self._take_over(line, error)
                 continue
             except NotThisCall:
-                self._end("the call goes on elsewhere")
+                self._end_unless_leaving("the call goes on elsewhere")
                 return
             if line is not self._line:
                 continue
