@@ -137,7 +137,7 @@ class MediaEdge:
             spec = await asyncio.wait_for(self._spec(claims), STORE_S)
             lease = await asyncio.wait_for(self._admit(spec, claims), ADMIT_S)
         except (Refused, TimeoutError, RayError) as error:
-            log.warning("media socket refused: %s", str(error).splitlines()[0] if str(error) else "no answer")
+            log.warning("media socket refused: %s", _line(error))
             await websocket.close(1008)
             return
         await websocket.accept()
@@ -221,6 +221,12 @@ class MediaEdge:
                 except (RayError, ValueError, TimeoutError) as error:
                     log.warning("the switchboard does not answer: %s", type(error).__name__)
             await asyncio.sleep(HEARTBEAT_S)
+
+
+def _line(error: BaseException) -> str:
+    """Why, in one line: what Ray brings from another process has a traceback above it."""
+    cause = getattr(error, "cause", error)
+    return (str(cause).strip().splitlines() or ["no answer"])[-1]
 
 
 def keep_sockets_while_draining() -> None:

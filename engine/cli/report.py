@@ -3,6 +3,8 @@
 Percentiles are by nearest rank: the p-th is the smallest value such that at least p % of all values are not
 above it. It is always a value that was measured, and p99 of fewer than 100 values is their maximum.
 
+`voice_to_voice_ms` is of generated answers alone: fixed phrases are kept as audio and would flatter it.
+
 A question that was planned and not answered counts against `answered`; it is in no percentile.
 """
 
@@ -10,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -103,13 +105,19 @@ def waterfall(stamps: Stamps, *, columns: int = 40, bar: str = "#") -> list[str]
 
 
 def summary_line(turns: Sequence[TurnResult]) -> str:
-    """`voice-to-voice p50 NNN ms (p95 NNN ms, answered n of m)`."""
-    times = [turn.voice_to_voice_ms for turn in turns if turn.voice_to_voice_ms is not None]
-    answered = f"answered {len(times)} of {len(turns)}"
+    """`voice-to-voice p50 NNN ms (p95 NNN ms, answered n of m)`, of generated answers; phrases counted."""
+    times = _known(turn.generated_ms for turn in turns)
+    phrases = len(_known(turn.phrase_ms for turn in turns))
+    answered = f"answered {sum(turn.answered for turn in turns)} of {len(turns)}"
+    answered += f", {phrases} by a fixed phrase" if phrases else ""
     if not times:
-        return f"voice-to-voice: no answer ({answered})"
+        return f"voice-to-voice: no generated answer ({answered})"
     p50, p95 = (percentile(times, percent) for percent in (50, 95))
     return f"voice-to-voice p50 {p50:.0f} ms (p95 {p95:.0f} ms, {answered})"
+
+
+def _known(times: Iterable[float | None]) -> list[float]:
+    return [ms for ms in times if ms is not None]
 
 
 def summarise(outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -124,7 +132,8 @@ def summarise(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         for name, ms in stage_times(turn).items():
             stages.setdefault(name, []).append(ms)
     return {
-        "voice_to_voice_ms": spread([t.voice_to_voice_ms for t in turns if t.voice_to_voice_ms is not None]),
+        "voice_to_voice_ms": spread(_known(turn.generated_ms for turn in turns)),
+        "fixed_phrases_ms": spread(_known(turn.phrase_ms for turn in turns)),
         "received_ms": spread([t.received_ms for t in turns if t.received_ms is not None]),
         "greeting_ms": spread([r.greeting_ms for r in results if r.greeting_ms is not None]),
         "questions": {
@@ -190,7 +199,8 @@ def render(report: Mapping[str, Any]) -> list[str]:
     questions, calls = report["questions"], report["calls"]
     lines = [
         f"{'':<16}{'n':>6}{'p50':>8}{'p95':>8}{'p99':>8}{'max':>8}   ms",
-        *_rows({"voice to voice": report["voice_to_voice_ms"], "greeting": report["greeting_ms"]}),
+        *_rows({"voice to voice": report["voice_to_voice_ms"], "fixed phrases": report["fixed_phrases_ms"]}),
+        *_rows({"greeting": report["greeting_ms"]}),
         *_rows(report["stages_ms"]),
         f"answered {questions['answered']} of {questions['asked']}{_percent(questions['answered_share'])}",
     ]

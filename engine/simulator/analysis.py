@@ -64,6 +64,21 @@ class TurnResult:
     def answered(self) -> bool:
         return self.voice_to_voice_ms is not None
 
+    @property
+    def generated_ms(self) -> float | None:
+        """Voice to voice of an answer that was made for this question; None for a fixed phrase.
+
+        A phrase is synthesised once and kept, so its time says nothing of an answer's. A server that does not
+        tell what it says (another product) is taken to generate all of it.
+        """
+        first = next((kind for kind in self.kinds if kind in ANSWER_KINDS), "reply")
+        return self.voice_to_voice_ms if first == "reply" else None
+
+    @property
+    def phrase_ms(self) -> float | None:
+        """Voice to voice of a fixed phrase, such as "I do not know that"."""
+        return self.voice_to_voice_ms if self.generated_ms is None else None
+
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:

@@ -27,6 +27,8 @@ from models import CallEvent
 
 T = TypeVar("T")
 
+RESTING_S = 0.5
+
 CLINIC, SHORT = "demo", "short"
 """The demo company, and an agent of it whose greeting is one word: less to wait for."""
 
@@ -40,6 +42,16 @@ async def eventually(check: Callable[[], Awaitable[T]], within_s: float, what: s
             return found
         assert time.monotonic() < deadline, f"not within {within_s:g} s: {what} (last: {found!r})"
         await asyncio.sleep(0.05)
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What the server holds. `descriptors`: open files and sockets of each media replica, by pid."""
+
+    processes: int
+    idle: int
+    actors: int
+    descriptors: dict[int, int]
 
 
 class RaySide:
@@ -176,6 +188,28 @@ class Site:
             return call not in board["calls"] and all(one["call_id"] != call for one in actors)
 
         await eventually(free, within_s, f"lease and actor of call {call} are free")
+
+    async def at_rest(self) -> Holdings:
+        """What the server holds once no call lives, no actor is being started and nothing changes any more.
+
+        Fails when an actor stays that the switchboard does not count as idle.
+        """
+        last: Holdings | None = None
+
+        async def resting() -> Holdings | None:
+            nonlocal last
+            board, actors = await self.ray.ask("board"), await self.ray.ask("actors")
+            descriptors = {edge.pid: edge.num_fds() for edge in self.processes("MediaEdge")}
+            found = Holdings(len(self.processes()), len(board["idle"]), len(actors), descriptors)
+            before, last = last, found
+            if board["calls"] or len(actors) != len(board["idle"]) or found != before:
+                await asyncio.sleep(RESTING_S)
+                return None
+            return found
+
+        holdings = await eventually(resting, 60, "the server comes to rest")
+        assert holdings is not None
+        return holdings
 
     def log(self) -> str:
         return self.process.log_path.read_text(errors="replace")

@@ -16,7 +16,7 @@ from engine.errors import TokenRefused
 from engine.simulator.caller import Caller, Line
 from engine.simulator.carrier import CallIdentity, Carrier
 from engine.simulator.events import UserTurn
-from tests.cluster.site import Site
+from tests.cluster.site import Site, eventually
 from tests.cluster.talk import Judge, call_id, greeted, meanwhile
 
 CLOSE_S = 15.0
@@ -40,6 +40,11 @@ async def test_a_token_opens_one_socket_once(server: Site) -> None:
     await _once(url, identity)
     with pytest.raises(TokenRefused, match="403"):
         await _once(url, identity)
+
+    async def logged() -> bool:
+        return "media socket refused: the token was used before" in server.log()
+
+    await eventually(logged, 5, "the log says why a socket was refused")
     await server.freed(identity.call_sid, 5)
 
 
@@ -53,7 +58,7 @@ async def test_broken_calls_end_alone(server: Site, judge: Judge) -> None:
     logged = len(server.log())
     async with server.dial() as caller:
         await greeted(caller)
-        async with meanwhile(judge.asked(caller, "demo-cleaning")) as asking:
+        async with meanwhile(judge.asked(caller, "tuning-19")) as asking:
             wrong = [line for name in CASES if (line := await _broken_call(server, name))]
             await asking
         assert not wrong, "\n".join(wrong)
@@ -140,7 +145,7 @@ async def test_strange_but_harmless_calls_go_on(server: Site, judge: Judge) -> N
         async with server.dial(line) as caller:
             await greeted(caller)
             await before(caller)
-            await judge.asked(caller, "demo-cleaning")
+            await judge.asked(caller, "tuning-19")
         return call_id(caller)
 
     async def quiet(caller: Caller) -> None:

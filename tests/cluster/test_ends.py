@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from dataclasses import dataclass
 
 import pytest
 
@@ -15,7 +13,6 @@ from tests.cluster.site import Site, eventually
 from tests.cluster.talk import GREETING_S, call_id, greeted
 
 CALLS = 20
-RESTING_S = 0.5
 
 
 async def test_the_caller_hangs_up(server: Site, note: Note) -> None:
@@ -69,24 +66,14 @@ async def test_a_line_that_breaks_before_the_call_began(server: Site) -> None:
     await server.freed(call_id(caller), 6)
 
 
-@dataclass(frozen=True)
-class Holdings:
-    """What the server holds. `descriptors`: open files and sockets of each media replica, by pid."""
-
-    processes: int
-    idle: int
-    actors: int
-    descriptors: dict[int, int]
-
-
 async def test_twenty_calls_leave_nothing_behind(server: Site, note: Note) -> None:
     await short_call(server)
-    before = await at_rest(server)
+    before = await server.at_rest()
     began = time.monotonic()
     for _ in range(CALLS):
         await short_call(server)
     note("s per call", round((time.monotonic() - began) / CALLS, 2))
-    after = await at_rest(server)
+    after = await server.at_rest()
     note("before", before)
     note("after", after)
     assert after.idle <= before.idle
@@ -104,24 +91,3 @@ async def short_call(server: Site) -> None:
 
 async def _loud_after(caller: Caller, tick: int) -> bool:
     return caller.tape.last_agent_loud > tick
-
-
-async def at_rest(server: Site) -> Holdings:
-    """What the server holds once no call lives, no actor is being started and nothing changes any more."""
-    last: Holdings | None = None
-
-    async def resting() -> Holdings | None:
-        nonlocal last
-        board, actors = await server.ray.ask("board"), await server.ray.ask("actors")
-        edges = server.processes("MediaEdge")
-        descriptors = {edge.pid: edge.num_fds() for edge in edges}
-        found = Holdings(len(server.processes()), len(board["idle"]), len(actors), descriptors)
-        before, last = last, found
-        if board["calls"] or len(actors) != len(board["idle"]) or found != before:
-            await asyncio.sleep(RESTING_S)
-            return None
-        return found
-
-    holdings = await eventually(resting, 60, "the server comes to rest")
-    assert holdings is not None
-    return holdings

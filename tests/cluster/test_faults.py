@@ -21,8 +21,8 @@ from tests.cluster.talk import ANSWER_S, Judge, answer_since, ask, call_id, gree
 BACK_S = 60.0
 """Within which a killed part is back, on a machine that is busy with other things."""
 BYTES_A_MS, FRAME = 8, 160
-QUESTION, OTHER = "demo-cleaning", "demo-parking"
-"""Neither has a pause within: each is one turn, ended once."""
+QUESTION, OTHER = "demo-parking", "tuning-19"
+"""Neither has a pause within: each is one turn, ended once. Their answers are easy to judge by ear."""
 
 
 async def test_a_call_actor_killed_in_mid_answer(server: Site, judge: Judge, note: Note) -> None:
@@ -60,7 +60,7 @@ async def test_a_call_actor_killed_in_mid_question(server: Site, judge: Judge) -
             answer = await asking
         assert answer.done
         assert not (wrong := await judge.missing(answer.audio, recordings.get(OTHER).facts)), wrong
-        assert {"where", "car"} <= {word.strip(".,?!").lower() for word in answer.heard_as.split()}
+        assert {"take", "insurance"} <= {word.strip(".,?!").lower() for word in answer.heard_as.split()}
         await _told_once(server, caller, call, turns=1)
     assert await server.ended(call) == "caller hung up"
     assert [one["reason"] for one in await server.entries(call, "attached")] == ["actor lost"]
@@ -69,9 +69,11 @@ async def test_a_call_actor_killed_in_mid_question(server: Site, judge: Judge) -
 async def test_the_switchboard_killed_under_a_live_call(server: Site, judge: Judge, note: Note) -> None:
     async with server.dial() as caller:
         await greeted(caller)
-        before = await server.ray.ask("board")
-        killed = time.monotonic()
-        server.kill(before["pid"])
+        async with server.dial() as leaving:
+            await greeted(leaving)
+            before = await server.ray.ask("board")
+            killed = time.monotonic()
+            server.kill(before["pid"])
         await judge.asked(caller, OTHER)
 
         async def admitted() -> bool:
@@ -91,6 +93,8 @@ async def test_the_switchboard_killed_under_a_live_call(server: Site, judge: Jud
         assert again.kinds == ["courtesy"]
     assert await server.ended(call_id(caller)) == "caller hung up"
     await server.freed(call_id(caller), 5)
+    assert await server.ended(call_id(leaving)) == "caller hung up"
+    await server.at_rest()
 
 
 async def test_a_media_replica_killed_in_mid_answer(server: Site, judge: Judge, note: Note) -> None:
@@ -113,13 +117,12 @@ async def test_a_media_replica_killed_in_mid_answer(server: Site, judge: Judge, 
         await again.agent_done(2)
         repeated = await ask(again, "repeat-1")
         assert not (wrong := await judge.missing(repeated.audio, recordings.get(QUESTION).facts)), wrong
-        await judge.asked(again, OTHER)
     call = identity.call_sid
     assert await server.ended(call) == "caller hung up"
     assert len(await server.entries(call, "call_started")) == 1
     assert len(await server.entries(call, "attached")) == 1
     turns = [one["turn"] for one in await server.entries(call, "turn_ended")]
-    assert sorted(set(turns)) == [1, 2, 3]
+    assert sorted(set(turns)) == [1, 2]
     assert turns.count(1) == 1
     await eventually(lambda: _count(server, "MediaEdge", 2), BACK_S, "the replica was replaced")
 

@@ -33,8 +33,8 @@ async def test_a_webhook_leads_to_a_call(server: Site, judge: Judge) -> None:
 
         async with Caller.dial(url, Line(identity)) as caller:
             await greeted(caller)
-            question = await ask(caller, "demo-cleaning")
-            assert not (wrong := await judge.missing(question.audio, [["85"]])), wrong
+            question = await ask(caller, "demo-parking")
+            assert not (wrong := await judge.missing(question.audio, [["behind"]])), wrong
             assert not caller.events, "a carrier must not get the in-band events"
             again = await client.post("/telephony/twilio/action", data=form | {"CallStatus": "in-progress"})
             assert ElementTree.fromstring(again.text).find("./Connect/Stream") is not None, again.text

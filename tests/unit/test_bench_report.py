@@ -182,3 +182,15 @@ def test_the_summary_line() -> None:
     turns = [turn(ms) for ms in (410.0, 300.0, None, 350.0)]
     assert summary_line(turns) == "voice-to-voice p50 350 ms (p95 410 ms, answered 3 of 4)"
     assert summary_line([turn(None)]) == "voice-to-voice: no answer (answered 0 of 1)"
+
+
+def test_a_fixed_phrase_is_answered_but_is_in_no_latency_figure() -> None:
+    phrase, reply = turn(100.0), turn(900.0)
+    phrase.kinds, reply.kinds = ["unknown"], ["filler", "reply"]
+    summary = summarise([outcome(phrase, reply)])
+    assert summary["questions"]["answered"] == 2
+    assert summary["voice_to_voice_ms"] == {"n": 1, "p50": 900, "p95": 900, "p99": 900, "max": 900}
+    assert summary["fixed_phrases_ms"]["max"] == 100
+    assert summary_line([phrase, reply]) == (
+        "voice-to-voice p50 900 ms (p95 900 ms, answered 2 of 2, 1 by a fixed phrase)"
+    )
