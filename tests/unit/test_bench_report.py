@@ -181,7 +181,7 @@ def test_a_run_without_an_answer_can_be_reported() -> None:
 def test_the_summary_line() -> None:
     turns = [turn(ms) for ms in (410.0, 300.0, None, 350.0)]
     assert summary_line(turns) == "voice-to-voice p50 350 ms (p95 410 ms, answered 3 of 4)"
-    assert summary_line([turn(None)]) == "voice-to-voice: no answer (answered 0 of 1)"
+    assert summary_line([turn(None)]) == "voice-to-voice: no generated answer (answered 0 of 1)"
 
 
 def test_a_fixed_phrase_is_answered_but_is_in_no_latency_figure() -> None:
