@@ -56,6 +56,9 @@ class LlmArgs(BaseModel):
     batch_threads: int = Field(default=2, ge=1, description="llama.cpp: threads that read the prompt")
     slots: int = Field(default=8, ge=1, description="llama.cpp: one for each call that keeps its prefix")
     n_ctx: int = Field(default=2048, ge=256, description="llama.cpp: tokens in each slot")
+    draft: int = Field(
+        default=8, ge=0, le=64, description="llama.cpp: tokens guessed from the prompt at a time; 0: none"
+    )
     vllm_args: tuple[str, ...] = Field(default=(), description="further arguments of `vllm serve`")
     dialect: Literal["llama.cpp", "vllm", "openai"] = Field(
         default="openai", description="remote: how the server is made to go on with a reply"
@@ -186,7 +189,7 @@ def _llama_command(args: LlmArgs) -> Sequence[str]:
         raise WeightsError(f"{place} should hold one .gguf file, it has {len(files)}: choose other `weights`")
     command = [sys.executable, "-m", "deployments.llama_server", "--model", str(files[0])]
     command += ["--slots", str(args.slots), "--n-ctx", str(args.n_ctx), "--threads", str(args.threads)]
-    command += ["--batch-threads", str(args.batch_threads)]
+    command += ["--batch-threads", str(args.batch_threads), "--draft", str(args.draft)]
     if args.chat_template:
         # A bare name is one of ours; joining leaves an absolute path as it is.
         template = HERE / args.chat_template

