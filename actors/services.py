@@ -43,6 +43,9 @@ class LocalTurnModel:
     async def score(self, audio: bytes) -> float:
         return float(await _ask("turn", self._handle.score.remote(audio)))
 
+    async def words(self, text: str, language: str) -> float:
+        return float(await _ask("turn", self._handle.words.remote(text, language)))
+
 
 class LocalKnowledge:
     def __init__(self, handle: Any) -> None:

@@ -64,6 +64,9 @@ class Models:
     async def score(self, audio: bytes) -> float:
         return 0.95
 
+    async def words(self, text: str, language: str) -> float:
+        return 0.9
+
     async def search(self, company_id: str, query: str, limit: int, language: str) -> Sequence[Passage]:
         return [Passage("We open at nine.", 0.9)]
 

@@ -42,7 +42,7 @@ def test_the_answer_is_prepared_in_the_pause_and_heard_only_when_the_turn_is_ove
     bench.speak_all()
     bench.expect(Phase.PAUSED)
     assert len(bench.all(cmd.Play)) == 1, "only the greeting"
-    bench.sleep(0.08)
+    bench.sleep(0.1)
     bench.expect(Phase.SPEAKING)
     assert bench.played_text()[1:] == ["We open at nine."]
 
@@ -87,10 +87,31 @@ def test_words_that_promise_more_make_the_agent_patient(bench: Bench, text: str)
     bench.expect(Phase.THINKING)
 
 
-def test_an_intonation_that_promises_more_makes_the_agent_patient(bench: Bench) -> None:
-    bench.say("I wanted to ask something.", probability=0.05)
-    bench.sleep(0.6)
+@pytest.mark.parametrize(("intonation", "words"), [(0.05, 0.5), (0.9, 0.03)])
+def test_who_sounds_unfinished_to_one_model_is_given_a_moment(
+    bench: Bench, intonation: float, words: float
+) -> None:
+    bench.say("What time do you open?", probability=intonation, words=words)
+    bench.sleep(0.45)
     bench.expect(Phase.PAUSED)
+    bench.sleep(0.1)
+    bench.expect(Phase.THINKING)
+
+
+def test_who_sounds_unfinished_to_both_models_is_waited_for(bench: Bench) -> None:
+    bench.say("What time do you open?", probability=0.1, words=0.05)
+    bench.sleep(1.0)
+    bench.expect(Phase.PAUSED)
+    bench.sleep(0.1)
+    bench.expect(Phase.THINKING)
+
+
+def test_a_statement_may_lead_up_to_a_question(bench: Bench) -> None:
+    bench.say("I have a bad toothache.", probability=0.99, words=0.9)
+    bench.sleep(0.45)
+    bench.expect(Phase.PAUSED)
+    bench.sleep(0.1)
+    bench.expect(Phase.THINKING)
 
 
 def test_a_turn_taken_too_early_is_given_back_while_nothing_was_heard(bench: Bench) -> None:
@@ -413,8 +434,12 @@ def test_agents_are_values() -> None:
 
 
 def test_a_dismissed_caller_hears_goodbye_before_the_line_is_closed(bench: Bench) -> None:
-    bench.ask("When do you open?", "At nine.")
+    bench.ask("When do you open?", "We open at nine every day.")
+    piece = bench.last(cmd.Play).piece
     bench.feed(ev.Dismissed())
+    assert bench.all(cmd.HoldPlayout), "first it has to be known how far the caller heard"
+    bench.feed(ev.PlayoutHeld((ev.PieceHeard(piece, 4_000, SECOND),)))
+    assert "We open at nine every day.".startswith(str(bench.appended("heard")[-1]["text"]))
     bench.speak_all()
     assert bench.played_text()[-1] == AGENT.phrases.closing
     bench.finish_all()
