@@ -59,7 +59,9 @@ async def started(arm: Arm, place: Place) -> AsyncIterator[System]:
 @asynccontextmanager
 async def _pipecat(place: Place) -> AsyncIterator[System]:
     async with AsyncExitStack() as stack:
-        llm = place.shared_llm or await stack.enter_async_context(running(llama_server(place.folder)))
+        llm = place.shared_llm
+        if llm is None:
+            llm = await stack.enter_async_context(running(llama_server(place.folder)))
         facts = await stack.enter_async_context(running(facts_service(place.folder)))
         child = bot(place.folder, place.peer_python, llm.address, facts.address)
         peer = await stack.enter_async_context(running(child))
