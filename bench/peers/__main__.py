@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ from bench.peers.table import HEADERS, Answer, Row, cells, document, markdown, r
 from engine.cli.call import JUDGE_WEIGHTS, write_json
 from engine.cli.output import Bars, console, emit_json, print_error, print_table, print_traceback, progress
 from engine.cli.report import LATE_MS
+from engine.config import settings
 from engine.errors import ConfigurationError, ParleyError
 from engine.simulator.usage import machine, versions
 
@@ -93,9 +94,7 @@ def compare(options: Options) -> None:
             f"the peer is not installed at {options.peer_python}: run bench/peers/set_up.sh"
         )
     began = datetime.now(UTC)
-    # Not under var: a run leaves only its results behind.
-    with tempfile.TemporaryDirectory(prefix="parley-peers-") as folder:
-        measured = asyncio.run(run(visits, counts, options, Path(folder)))
+    measured = asyncio.run(run(visits, counts, options, fresh_folder()))
     loads = [load_row(one) for one in measured]
     answers = judge_all(measured)
     table = rows(loads, answers)
@@ -120,6 +119,18 @@ def compare(options: Options) -> None:
             click.echo(f"the callers were late by {load.late_ms:.0f} ms (p99): times are too long", err=True)
         for failure in load.failures:
             click.echo(f"{load.arm}, {load.calls} calls: a call failed: {failure}", err=True)
+
+
+def fresh_folder() -> Path:
+    """Where a run keeps its logs and data, for as long as there is no other run."""
+    folder = settings().data_dir / "peers"
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    except OSError as error:
+        mend = "set PARLEY_DATA_DIR to a folder that can be written"
+        raise ConfigurationError(f"cannot use {folder}: {error.strerror}; {mend}") from error
+    return folder
 
 
 async def run(

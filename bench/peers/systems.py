@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
+import shutil
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from engine.providers.llm.server_process import ServerProcess
 from engine.simulator.carrier import CallIdentity
 from engine.telephony.tokens import MediaClaims, local_url, media_url
 
+PORTS = range(20_000, 30_000)
 FULL_WINDOW_FRAMES = 3_000
 """10 ms each: the 30 s on which Whisper was trained, and on which others run it."""
 
@@ -72,6 +75,7 @@ async def _pipecat(place: Place) -> AsyncIterator[System]:
 @asynccontextmanager
 async def _parley(place: Place, name: str, padding_frames: int | None) -> AsyncIterator[System]:
     folder = place.folder / name
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     config = write_config(folder, padding_frames=padding_frames, remote_llm=place.shared_llm is not None)
     for variable in SERVE_PORTS:
@@ -139,7 +143,12 @@ def check_same_model() -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """One that nothing listens on, outside of the ranges from which Linux and Ray take theirs meanwhile.
+
+    Raises ConfigurationError.
+    """
+    for port in random.sample(PORTS, 50):
+        with closing(socket.socket()) as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise ConfigurationError(f"no free port between {PORTS[0]} and {PORTS[-1]}: stop what listens there")
