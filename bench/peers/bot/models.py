@@ -88,7 +88,8 @@ class Ears(WhisperSTTService):
 
     def __init__(self, whisper: SharedWhisper, **rest: Any) -> None:
         self._shared = whisper
-        super().__init__(settings=self.Settings(model="tiny.en"), **rest)
+        # Only how long a transcript that never comes is waited for; the default, said to spare a warning.
+        super().__init__(settings=self.Settings(model="tiny.en"), ttfs_p99_latency=1.0, **rest)
 
     def _load(self) -> None:
         self._model = self._shared
