@@ -70,10 +70,11 @@ class Played(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """A clear: how many events had come before it, and how many bytes of audio."""
+    """A clear: how many events had come before it, how many bytes of audio, and when it came."""
 
     events: int
     position: int
+    at: float = math.nan
 
 
 class _Chunk(NamedTuple):
@@ -184,7 +185,7 @@ class Carrier:
                     raise ProtocolError("mark without a name")
                 self._marks.append((self.received_bytes, name))
             case "clear":
-                self.cleared.append(Cleared(len(self.events), self.received_bytes))
+                self.cleared.append(Cleared(len(self.events), self.received_bytes, at))
                 self._buffer.clear()
                 self._chunks.clear()
                 return [self._mark(name) for name in self._due(self.received_bytes)]
