@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -24,12 +24,11 @@ from engine.cli.call import (
 )
 from engine.cli.output import progress
 from engine.cli.report import call_row, render, summarise
-from engine.cli.scenario_report import SCENARIOS, render_scenario
+from engine.cli.scenario_report import SCENARIOS, render_scenario, tries
 from engine.config import settings
 from engine.errors import UsageError
 from engine.simulator import recordings
 from engine.simulator.carrier import CallIdentity
-from engine.simulator.conversation import ConversationResult
 from engine.simulator.load import Load, Outcome, noise_for, place_calls
 from engine.simulator.scenarios.base import Plan, Scenario, utterances
 from engine.simulator.usage import Usage, machine, metered, running_server, versions
@@ -175,26 +174,11 @@ def assemble(options: BenchOptions, run: Run, scenario: Scenario) -> dict[str, A
     return {
         "date": run.started.isoformat(timespec="seconds"),
         "options": {name: asked[name] for name in ("scenario", "calls", "rounds", "of", "noise", "seed")},
-        **_tries(scenario, results),
+        **tries(scenario, results),
         **summarise(run.outcomes),
         "server": asdict(run.server) if run.server else None,
         "simulator": {"cpu_cores": round(run.simulator_cores, 3), "pid": os.getpid()},
         "machine": machine(),
         "versions": versions(),
         "details": [call_row(outcome) for outcome in run.outcomes],
-    }
-
-
-def _tries(scenario: Scenario, results: Sequence[ConversationResult]) -> dict[str, Any]:
-    """What the scenario itself measures; nothing for one without rows."""
-    rows = [(number, row) for number, result in enumerate(results) for row in scenario.rows(result)]
-    if not rows:
-        return {}
-    return {
-        "scenario": {
-            "name": scenario.name,
-            **scenario.figures([row for _, row in rows]),
-            "unmeasured": scenario.unmeasured(all(result.events for result in results)),
-            "rows": [{"call": number, **asdict(row)} for number, row in rows],
-        }
     }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from engine.simulator.conversation import ConversationResult
 from engine.simulator.scenarios.backchannel import MOST_MS, BackchannelScenario
 from engine.simulator.scenarios.barge_in import BargeInScenario
 from engine.simulator.scenarios.base import Scenario
@@ -20,6 +22,21 @@ _ALL: tuple[Scenario, ...] = (
     PausesScenario(),
 )
 SCENARIOS = {scenario.name: scenario for scenario in _ALL}
+
+
+def tries(scenario: Scenario, results: Sequence[ConversationResult]) -> dict[str, Any]:
+    """What the scenario itself measured, as an entry of the report; nothing for one without rows."""
+    rows = [(number, row) for number, result in enumerate(results) for row in scenario.rows(result)]
+    if not rows:
+        return {}
+    return {
+        "scenario": {
+            "name": scenario.name,
+            **scenario.figures([row for _, row in rows]),
+            "unmeasured": scenario.unmeasured(all(result.events for result in results)),
+            "rows": [{"call": number, **asdict(row)} for number, row in rows],
+        }
+    }
 
 
 def render_scenario(report: Figures) -> list[str]:

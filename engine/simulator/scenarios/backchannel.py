@@ -123,8 +123,7 @@ def sound_over(result: ConversationResult, spoken: Spoken, question: str, end: i
 def _resumed(result: ConversationResult, first: int, end: int) -> bool:
     tape = result.tape
     if not result.events:
-        after = tape.agent_loud_ticks(first, end)
-        return bool(after) and tape.at(after[-1]) - tape.at(first) > MOST_MS / 1000
+        return bool(tape.agent_loud_ticks(first + _AROUND_TICKS // 2, end))
     before = [
         one.event
         for one in result.events

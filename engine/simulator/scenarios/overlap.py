@@ -24,7 +24,7 @@ def first_loud(tape: Tape, said: Said) -> int:
 
 
 def was_speaking(tape: Tape, tick: int, within: int = SILENT_TICKS) -> bool:
-    """Whether `tick` is in the middle of the agent's speech: loud not long before, loud then or soon after."""
+    """Whether `tick` is in the middle of the agent's speech: loud not long before, and loud soon after."""
     before = tape.agent_loud_ticks(max(0, tick - within), tick)
     return bool(before) and bool(tape.agent_loud_ticks(tick, tick + within - (tick - 1 - before[-1])))
 
