@@ -26,7 +26,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from engine.audio import g711
 from engine.errors import ProtocolError, Refused, TokenRefused, UsageError
-from engine.simulator.carrier import CallIdentity, Carrier
+from engine.simulator.carrier import CallIdentity, Carrier, MarkLoss, no_loss
 from engine.simulator.events import ANSWER_KINDS, AgentPiece, Event, TurnDone
 from engine.simulator.tape import FRAME_BYTES, FRAME_MS, Frame, Said, Tape, loud_frames, to_pcm
 
@@ -58,12 +58,16 @@ REAL_TIME = Clock()
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """How a call is placed. `background` (PCM at 8,000 Hz) sounds in a loop for as long as the call lasts."""
+    """How a call is placed. `background` (PCM at 8,000 Hz) sounds in a loop for as long as the call lasts.
+
+    `loses_mark`: see `Carrier`.
+    """
 
     identity: CallIdentity | None = None
     clock: Clock = REAL_TIME
     background: NDArray[np.int16] | None = None
     on_event: Callable[[Event], None] | None = None
+    loses_mark: MarkLoss = no_loss
 
 
 class _Microphone:
@@ -100,7 +104,7 @@ class Caller:
     """One call in progress. Made by `dial`."""
 
     def __init__(self, socket: ClientConnection, line: Line) -> None:
-        self.carrier = Carrier(line.identity)
+        self.carrier = Carrier(line.identity, line.loses_mark)
         self.tape = Tape()
         self.clock = line.clock
         self.dialled_at = line.clock.now()
