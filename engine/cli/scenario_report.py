@@ -74,6 +74,9 @@ def _backchannel(figures: Figures) -> Iterator[str]:
         stops = one["stops_ms"]
         times = "".join(f"{stops[key]:>8.0f}" for key in ("p50", "p95", "max")) if stops else ""
         yield f"  {name:<16}{texts[name]:<18}{one['over']:>4}{one['held']:>6}{one['resumed']:>9}{times}"
+    for row in figures["rows"]:
+        if row["heard_as"]:
+            yield f"  taken for a turn: {row['id']}, {row['text']!r}, as {row['heard_as']!r}"
 
 
 def _pauses(figures: Figures) -> Iterator[str]:

@@ -18,7 +18,7 @@ from engine.simulator.analysis import TurnResult, Utterance
 from engine.simulator.caller import Clock, Line
 from engine.simulator.carrier import CallIdentity, Cleared, Received
 from engine.simulator.conversation import ConversationResult, Script, Spoken, run_conversation
-from engine.simulator.events import Heard
+from engine.simulator.events import Heard, UserTurn
 from engine.simulator.pause import insert_pause, quiet_point, speech_bounds
 from engine.simulator.scenarios import overlap
 from engine.simulator.scenarios.backchannel import Backchannel, BackchannelScenario, sound_over
@@ -190,6 +190,11 @@ def test_a_resumed_answer_is_heard_to_its_end_and_its_stop_is_measured() -> None
 )
 def test_an_answer_that_was_dropped_or_never_ended_is_not_resumed(events: Sequence[Received]) -> None:
     assert not sound("....########" + "." * 20 + "#####", events, [11]).resumed
+
+
+def test_what_was_taken_for_a_turn_is_told() -> None:
+    turn = received(20, 40, UserTurn(2, "My hands."))
+    assert sound("....########", [ANNOUNCED, CUT, turn], [11]).heard_as == "My hands."
 
 
 def test_without_events_an_agent_that_is_heard_again_has_resumed() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.simulator.analysis import TurnResult
 from engine.simulator.conversation import ConversationResult, Script, Spoken
-from engine.simulator.events import ANSWER_KINDS, AgentPiece, Heard
+from engine.simulator.events import ANSWER_KINDS, AgentPiece, Heard, UserTurn
 from engine.simulator.scenarios.base import Plan, Row, deal, known, rounds_for, share_out, utterances
 from engine.simulator.scenarios.overlap import first_loud, longest_silence_ms, was_cleared, was_speaking
 from engine.simulator.scenarios.speak_over import Moment, SpeakOver
@@ -37,6 +37,8 @@ class Backchannel(Row):
     resumed: bool
     """The same answer was heard to its end; from a server without events: the agent was heard again."""
     stop_ms: int | None
+    heard_as: str
+    """What the server made of it, where it took it for a turn."""
 
 
 class BackchannelScenario:
@@ -117,7 +119,16 @@ def sound_over(result: ConversationResult, spoken: Spoken, question: str, end: i
         held=held,
         resumed=was_over and _resumed(result, first, end),
         stop_ms=longest_silence_ms(tape, first, around, end) if was_over else None,
+        heard_as=_turn_of(result, first, end),
     )
+
+
+def _turn_of(result: ConversationResult, first: int, end: int) -> str:
+    since, until = result.tape.at(first), result.tape.at(end)
+    turns = [
+        one.event.text for one in result.events if isinstance(one.event, UserTurn) and since < one.at < until
+    ]
+    return " ".join(turns)
 
 
 def _resumed(result: ConversationResult, first: int, end: int) -> bool:
