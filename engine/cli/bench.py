@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -18,19 +18,19 @@ import click
 from engine.cli.call import (
     fail_on_violations,
     judge_turns,
-    recorded_questions,
     url_for,
     write_json,
     write_outputs,
 )
 from engine.cli.output import progress
 from engine.cli.report import call_row, render, summarise
+from engine.cli.scenario_report import SCENARIOS, render_scenario, tries
 from engine.config import settings
 from engine.errors import UsageError
 from engine.simulator import recordings
-from engine.simulator.analysis import Utterance
 from engine.simulator.carrier import CallIdentity
-from engine.simulator.load import Load, Outcome, noise_for, place_calls, spread_questions
+from engine.simulator.load import Load, Outcome, noise_for, place_calls
+from engine.simulator.scenarios.base import Plan, Scenario, utterances
 from engine.simulator.usage import Usage, machine, metered, running_server, versions
 
 TURN_S = 6.0
@@ -41,6 +41,7 @@ TURN_S = 6.0
 class BenchOptions:
     """What was asked for; see the options of the command."""
 
+    scenario: str
     calls: int
     rounds: int
     of: recordings.Set
@@ -54,15 +55,27 @@ class BenchOptions:
 
 
 @click.command()
+@click.option(
+    "--scenario",
+    type=click.Choice(list(SCENARIOS)),
+    default="questions",
+    show_default=True,
+    help="barge-in: another question over the answer; backchannel: a cough or mm-hm over it; "
+    "pauses: 0.2 to 0.6 s of silence within the question.",
+)
 @click.option("--calls", type=click.IntRange(1, 500), default=1, show_default=True, help="Calls at once.")
-@click.option("--rounds", type=click.IntRange(1), default=10, show_default=True, help="Questions a call.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    help="Questions a call.  [default: 10; enough for 30 in all of the other scenarios, pauses 40]",
+)
 @click.option(
     "--set",
     "of",
     type=click.Choice(["tuning", "heldout"]),
     default="heldout",
     show_default=True,
-    help="Bundled questions, one in five of them without an answer in the knowledge base.",
+    help="Bundled questions; the scenario questions also asks what the knowledge base does not answer.",
 )
 @click.option("--noise", type=float, help="Background noise so many dB below the caller's speech.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides who asks what and when.")
@@ -76,18 +89,18 @@ class BenchOptions:
 @click.option("--judge/--no-judge", "judged", default=True, help="Listen to the answers after the calls.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the report to this file.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write WAV and JSON of each call here.")
-def bench(**given: Any) -> None:
+def bench(rounds: int | None, **given: Any) -> None:
     """Place CALLS simultaneous calls of ROUNDS questions each and print what the callers' ears got.
 
     Voice to voice: last loud frame of a question sent -> first loud frame of its answer played out.
     """
-    options = BenchOptions(**given)
-    questions = recorded_questions(options.of)
-    run = asyncio.run(measure(options, questions))
+    scenario = SCENARIOS[given["scenario"]]
+    options = BenchOptions(rounds=rounds or scenario.rounds(given["calls"]), **given)
+    run = asyncio.run(measure(options, scenario))
     if all(outcome.failure for outcome in run.outcomes):
         raise UsageError(f"no call could be placed: {run.outcomes[0].failure}")
-    report = assemble(options, run, questions)
-    for line in render(report):
+    report = assemble(options, run, scenario)
+    for line in [*render_scenario(report), *render(report)]:
         click.echo(line)
     if options.json_file is not None:
         write_json(options.json_file, report)
@@ -108,45 +121,60 @@ class Run:
     simulator_cores: float
 
 
-async def measure(options: BenchOptions, questions: Sequence[Utterance]) -> Run:
+async def measure(options: BenchOptions, scenario: Scenario) -> Run:
     """Place the calls. Judging comes later: it would take CPU from the server that is measured."""
-    load = Load(
-        scripts=spread_questions(questions, options.calls, options.rounds, options.seed),
-        stagger_s=TURN_S / options.calls,
-        background=None if options.noise is None else noise_for(questions, options.noise, options.seed),
-        seed=options.seed,
-    )
     server = None if options.url or options.base_url else running_server(settings().data_dir)
     started, wall, cpu = datetime.now(UTC), time.monotonic(), time.process_time()
     async with AsyncExitStack() as stack:
         meter = await stack.enter_async_context(metered(server.pid)) if server else None
         bars = stack.enter_context(progress("steps"))
-        over = 0
+        over = rounds = 0
 
         def tell(outcome: Outcome) -> None:
             nonlocal over
             over += 1
             bars.update("calls", over, options.calls)
 
+        def count_round() -> None:
+            nonlocal rounds
+            rounds += 1
+            bars.update("rounds", rounds, options.calls * options.rounds)
+
+        load = _load(options, scenario, count_round)
         outcomes = await place_calls(load, partial(_url, options), tell)
         bars.finish("calls", f"{over} over")
     cores = (time.process_time() - cpu) / (time.monotonic() - wall)
     return Run(started, outcomes, meter.usage() if meter else None, cores)
 
 
+def _load(options: BenchOptions, scenario: Scenario, on_step: Callable[[], None]) -> Load:
+    noise = None
+    if options.noise is not None:
+        noise = noise_for(utterances("question", options.of), options.noise, options.seed)
+    return Load(
+        scripts=scenario.scripts(Plan(options.calls, options.rounds, options.of, options.seed)),
+        stagger_s=TURN_S / options.calls,
+        background=noise,
+        seed=options.seed,
+        on_step=on_step,
+    )
+
+
 def _url(options: BenchOptions, identity: CallIdentity) -> str:
     return options.url or url_for(identity, base_url=options.base_url)
 
 
-def assemble(options: BenchOptions, run: Run, questions: Sequence[Utterance]) -> dict[str, Any]:
+def assemble(options: BenchOptions, run: Run, scenario: Scenario) -> dict[str, Any]:
     """The report: figures first, then where and how, then each call with its turns."""
+    results = [outcome.result for outcome in run.outcomes if outcome.result is not None]
     if options.judged:
-        turns = [turn for outcome in run.outcomes if outcome.result for turn in outcome.result.turns]
-        judge_turns(turns, questions)
+        script = [spoken.utterance for result in results for spoken in result.spoken]
+        judge_turns([turn for result in results for turn in scenario.judged(result)], script)
     asked = asdict(options)
     return {
         "date": run.started.isoformat(timespec="seconds"),
-        "options": {name: asked[name] for name in ("calls", "rounds", "of", "noise", "seed")},
+        "options": {name: asked[name] for name in ("scenario", "calls", "rounds", "of", "noise", "seed")},
+        **tries(scenario, results),
         **summarise(run.outcomes),
         "server": asdict(run.server) if run.server else None,
         "simulator": {"cpu_cores": round(run.simulator_cores, 3), "pid": os.getpid()},

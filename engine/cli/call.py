@@ -29,6 +29,7 @@ from engine.simulator.conversation import ConversationResult, run_conversation
 from engine.simulator.events import AgentPiece, CallEnded, Event, Heard, UserTurn
 from engine.simulator.judge import Decoder, judge
 from engine.simulator.load import Outcome
+from engine.simulator.scenarios.questions import recorded_questions
 from engine.simulator.usage import running_server
 from engine.telephony.tokens import MediaClaims, local_url, media_url
 
@@ -81,18 +82,6 @@ def from_wav(path: Path) -> Utterance:
     if not len(pcm):
         raise UsageError(f"{path} holds no audio")
     return Utterance(path.stem, pcm)
-
-
-def recorded_questions(of: recordings.Set) -> list[Utterance]:
-    """The bundled questions of one set; first those that can be answered."""
-    questions = [
-        Utterance(one.id, one.pcm(), one.text, one.facts) for one in recordings.select(kind="question", of=of)
-    ]
-    no_answer = (recordings.declines(),)
-    return questions + [
-        Utterance(one.id, one.pcm(), one.text, no_answer)
-        for one in recordings.select(kind="unanswerable", of=of)
-    ]
 
 
 def url_for(identity: CallIdentity, *, base_url: str | None = None) -> str:

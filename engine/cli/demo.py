@@ -17,6 +17,7 @@ from engine.simulator.analysis import Utterance
 from engine.simulator.caller import Line
 from engine.simulator.carrier import CallIdentity
 from engine.simulator.conversation import run_conversation
+from engine.simulator.scenarios.questions import recorded_questions
 
 
 class DemoFailed(ParleyError):
@@ -39,7 +40,7 @@ def demo(knowledge: Path | None, wavs: tuple[Path, ...], out: Path, config: Path
     right facts are not known: then every question must be answered, if only by saying that it is not known.
     """
     check_before_start(settings(), config)
-    script = [calling.from_wav(path) for path in wavs] or calling.recorded_questions("demo")
+    script = [calling.from_wav(path) for path in wavs] or recorded_questions("demo")
     if knowledge is not None:
         script = [Utterance(one.id, one.pcm, one.text) for one in script]
     process = ServerProcess(settings(), config=config, knowledge=knowledge)

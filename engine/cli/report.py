@@ -1,7 +1,6 @@
 """What a run of simulated calls shows: figures, tables and timelines. Pure functions over results.
 
-Percentiles are by nearest rank: the p-th is the smallest value such that at least p % of all values are not
-above it. It is always a value that was measured, and p99 of fewer than 100 values is their maximum.
+Percentiles are by nearest rank (`engine.simulator.figures`).
 
 `voice_to_voice_ms` is of generated answers alone: fixed phrases are kept as audio and would flatter it.
 
@@ -10,13 +9,13 @@ A question that was planned and not answered counts against `answered`; it is in
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from engine.simulator.analysis import TurnResult
+from engine.simulator.figures import percentile, spread
 from engine.simulator.load import Outcome
 
 LATE_MS = 20.0
@@ -44,20 +43,6 @@ STAGES = (
     Stage("release", ("confirmed", "first_audio"), "released"),
     Stage("first byte", ("released",), "first_byte"),
 )
-
-
-def percentile(values: Sequence[float], percent: float) -> float:
-    """By nearest rank; `values` must not be empty."""
-    ordered = sorted(values)
-    return ordered[max(1, math.ceil(percent / 100 * len(ordered))) - 1]
-
-
-def spread(values: Sequence[float]) -> dict[str, float] | None:
-    """n, p50, p95, p99 and max, to a tenth; None for no values."""
-    if not values:
-        return None
-    figures = {f"p{percent}": round(percentile(values, percent), 1) for percent in (50, 95, 99)}
-    return {"n": len(values), **figures, "max": round(max(values), 1)}
 
 
 def spans(stamps: Stamps) -> Iterator[tuple[str, float, float]]:
@@ -125,7 +110,7 @@ def summarise(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     results = [outcome.result for outcome in outcomes if outcome.result is not None]
     turns = [turn for result in results for turn in result.turns]
     judged = [turn.judgement for turn in turns if turn.judgement is not None]
-    asked = sum(outcome.questions for outcome in outcomes)
+    asked = sum(_planned(outcome) for outcome in outcomes)
     answered = sum(turn.answered for turn in turns)
     stages: dict[str, list[float]] = {}
     for turn in turns:
@@ -157,6 +142,12 @@ def summarise(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
+def _planned(outcome: Outcome) -> int:
+    """Questions: all that were asked, maybe several in a round, and one for each round that was not."""
+    result = outcome.result
+    return outcome.rounds if result is None else len(result.turns) + result.unsaid
+
+
 def _share(part: int, whole: int) -> float | None:
     return round(part / whole, 4) if whole else None
 
@@ -175,7 +166,7 @@ def call_row(outcome: Outcome) -> dict[str, Any]:
     """One call for JSON."""
     row: dict[str, Any] = {
         "number": outcome.number,
-        "questions": outcome.questions,
+        "rounds": outcome.rounds,
         "failure": outcome.failure,
     }
     result = outcome.result

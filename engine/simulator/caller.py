@@ -26,7 +26,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from engine.audio import g711
 from engine.errors import ProtocolError, Refused, TokenRefused, UsageError
-from engine.simulator.carrier import CallIdentity, Carrier
+from engine.simulator.carrier import CallIdentity, Carrier, MarkLoss, no_loss
 from engine.simulator.events import ANSWER_KINDS, AgentPiece, Event, TurnDone
 from engine.simulator.tape import FRAME_BYTES, FRAME_MS, Frame, Said, Tape, loud_frames, to_pcm
 
@@ -36,7 +36,8 @@ _SEND_S = 5.0
 _CLOSE_S = 1.0
 QUIET_S = 0.6
 """Silence after which an agent that has said all it announced is taken to be done."""
-_SILENT_FOR_GOOD_S = 2.4
+SILENT_FOR_GOOD_S = 2.4
+"""Silence after which an agent is done that may have more to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +58,16 @@ REAL_TIME = Clock()
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """How a call is placed. `background` (PCM at 8,000 Hz) sounds in a loop for as long as the call lasts."""
+    """How a call is placed. `background` (PCM at 8,000 Hz) sounds in a loop for as long as the call lasts.
+
+    `loses_mark`: see `Carrier`.
+    """
 
     identity: CallIdentity | None = None
     clock: Clock = REAL_TIME
     background: NDArray[np.int16] | None = None
     on_event: Callable[[Event], None] | None = None
+    loses_mark: MarkLoss = no_loss
 
 
 class _Microphone:
@@ -99,7 +104,7 @@ class Caller:
     """One call in progress. Made by `dial`."""
 
     def __init__(self, socket: ClientConnection, line: Line) -> None:
-        self.carrier = Carrier(line.identity)
+        self.carrier = Carrier(line.identity, line.loses_mark)
         self.tape = Tape()
         self.clock = line.clock
         self.dialled_at = line.clock.now()
@@ -158,7 +163,7 @@ class Caller:
             start, frames = len(self.tape), len(loud)
             self._spoke_at, self._spoke_from = len(self.carrier.events), start
             self._microphone.say(pcm, loud)
-            await self._until(lambda: not self._microphone.speaking, 2 * frames * _FRAME_S + _SEND_S)
+            await self.until(lambda: not self._microphone.speaking, 2 * frames * _FRAME_S + _SEND_S)
             end = min(start + frames, len(self.tape))
             last = max((n for n in range(start, end) if self.tape[n].caller_loud), default=start)
             return Said(start, end, last, complete=end == start + frames)
@@ -169,7 +174,7 @@ class Caller:
 
     async def pause(self, seconds: float) -> None:
         """Say nothing for a while, or until the call ends."""
-        await self._until(lambda: False, seconds)
+        await self.until(lambda: False, seconds)
 
     async def hang_up(self) -> None:
         """Send stop unless the call is over; give the server a second to close, close."""
@@ -188,7 +193,7 @@ class Caller:
 
     async def wait_for(self, predicate: Callable[[Event], bool], within_s: float) -> Event | None:
         """The first event of this call, past or coming, that `predicate` accepts; None: not in time."""
-        await self._until(lambda: any(map(predicate, self.events)), within_s)
+        await self.until(lambda: any(map(predicate, self.events)), within_s)
         return next(filter(predicate, self.events), None)
 
     async def agent_done(self, within_s: float) -> bool:
@@ -197,15 +202,21 @@ class Caller:
         A server that sends events is believed about what is a filler and when a turn is over; with any other,
         speech and then 0.6 s of silence count. False when it is not in time or the call ends first.
         """
-        return await self._until(self._agent_is_done, within_s)
+        return await self.until(lambda: self.agent_is_done, within_s)
 
-    def _agent_is_done(self) -> bool:
+    @property
+    def quiet_s(self) -> float:
+        """For how long the agent has been silent; all of the call where it never spoke."""
+        return (len(self.tape) - 1 - self.tape.last_agent_loud) * _FRAME_S
+
+    @property
+    def agent_is_done(self) -> bool:
+        """What `agent_done` waits for."""
         spoke = self.tape.last_agent_loud
         if spoke <= self._spoke_from or self.carrier.buffered_ms or self._microphone.speaking:
             return False
-        quiet = (len(self.tape) - 1 - spoke) * _FRAME_S
         if not self.carrier.events:
-            return quiet >= QUIET_S
+            return self.quiet_s >= QUIET_S
         since = self.events[self._spoke_at :]
         pieces = [event for event in since if isinstance(event, AgentPiece)]
         if not pieces or pieces[-1].kind == "filler":
@@ -213,10 +224,13 @@ class Caller:
         over = pieces[-1].kind not in ANSWER_KINDS or any(
             isinstance(event, TurnDone) and event.turn >= pieces[-1].turn for event in since
         )
-        return quiet >= (QUIET_S if over else _SILENT_FOR_GOOD_S)
+        return self.quiet_s >= (QUIET_S if over else SILENT_FOR_GOOD_S)
 
-    async def _until(self, condition: Callable[[], bool], within_s: float) -> bool:
-        """Every tick and every message wakes this; a call without ticks is closed by the sending deadline."""
+    async def until(self, condition: Callable[[], bool], within_s: float) -> bool:
+        """Wait for a condition; False when it is not in time or the call ends first.
+
+        Every tick and every message wakes this; a call without ticks is closed by the sending deadline.
+        """
         deadline = self.clock.now() + within_s
         while not condition():
             if not self._open or self.clock.now() >= deadline:

@@ -16,9 +16,9 @@ import json
 import math
 import secrets
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from engine.errors import ProtocolError
 from engine.simulator.events import Event, parse_event
@@ -70,10 +70,20 @@ class Played(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """A clear: how many events had come before it, and how many bytes of audio."""
+    """A clear: how many events had come before it, how many bytes of audio, and when it came."""
 
     events: int
     position: int
+    at: float = math.nan
+
+
+MarkLoss: TypeAlias = Callable[[int], bool]
+"""Whether the echo of a mark gets lost; its number counts all marks that became due, from 0."""
+
+
+def no_loss(number: int) -> bool:
+    """Every mark comes back."""
+    return False
 
 
 class _Chunk(NamedTuple):
@@ -82,9 +92,14 @@ class _Chunk(NamedTuple):
 
 
 class Carrier:
-    """One stream: everything that is sent on it and what is done with everything that is received."""
+    """One stream: everything that is sent on it and what is done with everything that is received.
 
-    def __init__(self, identity: CallIdentity | None = None) -> None:
+    `loses` makes it a carrier that does not return all marks: `lambda _: True` returns none.
+    """
+
+    def __init__(self, identity: CallIdentity | None = None, loses: MarkLoss = no_loss) -> None:
+        self._loses = loses
+        self._due_marks = 0
         self.identity = identity or CallIdentity()
         self.violations: list[Violation] = []
         self.events: list[Received] = []
@@ -184,7 +199,7 @@ class Carrier:
                     raise ProtocolError("mark without a name")
                 self._marks.append((self.received_bytes, name))
             case "clear":
-                self.cleared.append(Cleared(len(self.events), self.received_bytes))
+                self.cleared.append(Cleared(len(self.events), self.received_bytes, at))
                 self._buffer.clear()
                 self._chunks.clear()
                 return [self._mark(name) for name in self._due(self.received_bytes)]
@@ -203,7 +218,10 @@ class Carrier:
     def _due(self, played: int) -> list[str]:
         due = []
         while self._marks and self._marks[0][0] <= played:
-            due.append(self._marks.popleft()[1])
+            name = self._marks.popleft()[1]
+            if not self._loses(self._due_marks):
+                due.append(name)
+            self._due_marks += 1
         return due
 
     def _mark(self, name: str) -> str:

@@ -17,7 +17,7 @@ from engine.errors import ParleyError
 from engine.simulator.analysis import Utterance
 from engine.simulator.caller import REAL_TIME, Clock, Line
 from engine.simulator.carrier import CallIdentity
-from engine.simulator.conversation import ConversationResult, Pace, run_conversation
+from engine.simulator.conversation import ConversationResult, Pace, Script, run_conversation
 from engine.simulator.recordings import speech_rms
 from engine.simulator.tape import to_pcm
 
@@ -28,19 +28,21 @@ _NOISE_S = 5
 class Load:
     """Calls to be placed: one script each, `stagger_s` apart, over `background` noise."""
 
-    scripts: Sequence[Sequence[Utterance]]
+    scripts: Sequence[Script]
     stagger_s: float = 0.0
     background: NDArray[np.int16] | None = None
     seed: int = 0
     clock: Clock = REAL_TIME
+    on_step: Callable[[], None] | None = None
+    """Called after each step of any call."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What came of one call: a result, or why it could not be placed."""
+    """What came of one call: a result, or why it could not be placed. `rounds`: the steps of its script."""
 
     number: int
-    questions: int
+    rounds: int
     result: ConversationResult | None = None
     failure: str = ""
 
@@ -55,13 +57,13 @@ async def place_calls(
     A call that cannot be placed or breaks off is an outcome; the others go on.
     """
 
-    async def one(number: int, script: Sequence[Utterance]) -> Outcome:
+    async def one(number: int, script: Script) -> Outcome:
         await load.clock.sleep(number * load.stagger_s)
         identity = CallIdentity()
-        line = Line(identity, load.clock, load.background)
+        line, pace = Line(identity, load.clock, load.background), Pace(seed=load.seed + number)
         try:
             url = url_for(identity)
-            result = await run_conversation(url, script, pace=Pace(seed=load.seed + number), line=line)
+            result = await run_conversation(url, script, pace=pace, line=line, on_step=load.on_step)
             outcome = Outcome(number, len(script), result)
         except ParleyError as error:
             outcome = Outcome(number, len(script), failure=str(error))

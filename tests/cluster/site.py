@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import psutil
@@ -130,7 +130,7 @@ class Site:
         """A caller on the line, with the identity of `line` or a new one."""
         line = line or Line()
         identity = line.identity or CallIdentity()
-        placed = Line(identity, background=line.background)
+        placed = replace(line, identity=identity)
         async with Caller.dial(self.media_url(identity, company=company, agent=agent), placed) as caller:
             yield caller
 

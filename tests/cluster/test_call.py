@@ -8,12 +8,12 @@ from collections import Counter
 import psutil
 
 from engine import demo
-from engine.cli.call import recorded_questions
 from engine.providers.base import SAMPLE_RATE_HZ
 from engine.simulator import recordings
 from engine.simulator.caller import Line
 from engine.simulator.carrier import CallIdentity
 from engine.simulator.conversation import run_conversation
+from engine.simulator.scenarios.questions import recorded_questions
 from models import AgentConfig, Company
 from tests.cluster.conftest import Note
 from tests.cluster.site import CLINIC, SHORT, Site

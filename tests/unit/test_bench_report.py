@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 
 from engine.cli.report import (
     call_row,
-    percentile,
     render,
     spans,
-    spread,
     stage_times,
     summarise,
     summary_line,
@@ -24,6 +22,7 @@ from engine.simulator.analysis import TurnResult
 from engine.simulator.carrier import CallIdentity, Violation
 from engine.simulator.conversation import ConversationResult
 from engine.simulator.events import TurnDone
+from engine.simulator.figures import percentile, spread
 from engine.simulator.judge import Judgement
 from engine.simulator.load import Outcome
 from engine.simulator.tape import SILENCE, Frame, Tape

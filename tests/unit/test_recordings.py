@@ -41,7 +41,7 @@ def test_there_is_enough_of_each_kind() -> None:
     questions = Counter(row.set for row in select(kind="question"))
     assert questions["demo"] >= 3
     assert questions["tuning"] >= 20
-    assert questions["heldout"] >= 20
+    assert questions["heldout"] >= 40
     kinds = Counter(row.kind for row in load())
     assert kinds["unanswerable"] == 12
     for kind in ("backchannel", "cough", "closing", "digits", "unfinished"):

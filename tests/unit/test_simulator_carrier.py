@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -97,6 +98,20 @@ def test_a_clear_drops_the_audio_and_later_audio_is_still_placed_behind_it() -> 
     played = carrier.play()
     assert (played.frame, played.position) == (b"\x01" * 160, 1_000)
     assert [cleared.position for cleared in carrier.cleared] == [1_000]
+
+
+@pytest.mark.parametrize(("loses", "kept"), [(lambda _: True, ""), (lambda number: number % 2 == 1, "ace")])
+def test_marks_that_get_lost_are_lost_once_and_the_audio_is_played(
+    loses: Callable[[int], bool], kept: str
+) -> None:
+    carrier, echoed = Carrier(loses=loses), list[str]()
+    for name in "abcde":
+        send_audio(carrier, bytes(100))
+        from_server(carrier, "mark", mark={"name": name})
+    echoed += names(carrier.play().messages) + names(carrier.play().messages)
+    echoed += names(from_server(carrier, "clear"))
+    assert "".join(echoed) == kept
+    assert carrier.play().messages == []
 
 
 def test_the_server_side_understands_all_that_is_sent() -> None:

@@ -22,6 +22,7 @@ from engine.simulator.analysis import Utterance
 from engine.simulator.caller import Clock, Line
 from engine.simulator.carrier import CallIdentity
 from engine.simulator.load import Load
+from engine.simulator.scenarios import questions
 from engine.telephony.tokens import verify
 from tests.unit.simulator_agent import Agent, event, reply, serving, tone
 
@@ -102,7 +103,7 @@ def test_a_file_that_is_no_recording(tmp_path: Path, content: bytes) -> None:
 
 def test_a_bench_is_printed_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     question = Utterance("q", tone(200), "When?", (("9",),))
-    monkeypatch.setattr(bench_command, "recorded_questions", lambda of: [question])
+    monkeypatch.setattr(questions, "recorded_questions", lambda of: [question])
     file = tmp_path / "bench.json"
     with serving(Agent(GREETING, [answer(1), answer(2)])) as url:
         run = parley("bench", "--calls", 1, "--rounds", 2, "--url", url, "--json", file)
@@ -141,6 +142,6 @@ def test_a_running_server_is_called_where_it_says_that_it_is(
 
 
 def test_the_bundled_questions_have_facts() -> None:
-    heldout = call_command.recorded_questions("heldout")
-    assert len(heldout) >= 20
+    heldout = questions.recorded_questions("heldout")
+    assert len(heldout) >= 50
     assert all(question.expected and len(question.pcm) for question in heldout)
