@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from bench.peers.plan import ARMS
-from engine.cli.report import percentile
+from engine.simulator.figures import percentile
 
 HEADERS = (
     "calls", "system", "asked", "answered", "rightly", "refused",
