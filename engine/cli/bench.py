@@ -171,14 +171,21 @@ def assemble(options: BenchOptions, run: Run, scenario: Scenario) -> dict[str, A
         script = [spoken.utterance for result in results for spoken in result.spoken]
         judge_turns([turn for result in results for turn in scenario.judged(result)], script)
     asked = asdict(options)
+    figures = summarise(run.outcomes)
     return {
         "date": run.started.isoformat(timespec="seconds"),
         "options": {name: asked[name] for name in ("scenario", "calls", "rounds", "of", "noise", "seed")},
         **tries(scenario, results),
-        **summarise(run.outcomes),
+        **figures,
         "server": asdict(run.server) if run.server else None,
+        "cpu_s_a_turn": _cpu_a_turn(run.server, figures["questions"]["answered"]),
         "simulator": {"cpu_cores": round(run.simulator_cores, 3), "pid": os.getpid()},
         "machine": machine(),
         "versions": versions(),
         "details": [call_row(outcome) for outcome in run.outcomes],
     }
+
+
+def _cpu_a_turn(server: Usage | None, turns: int) -> float | None:
+    """CPU-seconds that the server used for each answered turn, what it uses while idle included."""
+    return round(server.cpu_cores * server.wall_s / turns, 3) if server and turns else None

@@ -231,8 +231,8 @@ def _surroundings(report: Mapping[str, Any]) -> Iterator[str]:
             f"server: {server['cpu_cores']:.2f} cores, {memory} MiB private at start/peak/end, "
             f"{server['processes']} processes"
         )
-        if answered := report["questions"]["answered"]:
-            yield f"server: {server['cpu_cores'] * server['wall_s'] / answered:.2f} CPU-s a turn, idling included"
+        if report["cpu_s_a_turn"] is not None:
+            yield f"server: {report['cpu_s_a_turn']:.2f} CPU-seconds a turn, idling included"
     simulator, late = report.get("simulator"), report["simulator_late_ms"]
     if simulator and late:
         yield f"simulator: {simulator['cpu_cores']:.2f} cores, ticks late by p99 {late['p99']:.1f} ms"
