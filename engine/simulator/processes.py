@@ -1,0 +1,110 @@
+"""A server's processes by what they are for: the CPU and memory of each kind over a stretch of time.
+
+`usage.Meter` adds a whole tree up; this tells who of it has used what. A kind is read from the command line,
+which Ray sets to the name of the class that runs in a process.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psutil
+
+_MIB = 1024 * 1024
+
+KINDS: Mapping[str, str] = {
+    "call actors": r"^ray::CallActor",
+    "media edge": r"^ray::ServeReplica:media",
+    "api": r"^ray::ServeReplica:api",
+    "recorder": r"^ray::Recorder",
+    "switchboard": r"^ray::Switchboard",
+    "HAProxy": r"^[^:]*haproxy",
+    "Serve controller": r"^ray::ServeController",
+    "raylet": r"/raylet( |$)",
+    "GCS": r"gcs_server",
+}
+"""Kind -> what is searched in the command line; the first that is found counts."""
+OTHER = "other"
+
+
+def kind_of(command_line: str) -> str:
+    """The kind of a process, `OTHER` for one of none."""
+    return next((kind for kind, pattern in KINDS.items() if re.search(pattern, command_line)), OTHER)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process at one moment. `cpu_s`: since it began; `private_mib`: USS."""
+
+    kind: str
+    cpu_s: float
+    private_mib: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A process tree at one moment (monotonic seconds), by pid and start."""
+
+    at: float
+    processes: Mapping[tuple[int, float], Process]
+
+
+@dataclass(frozen=True, slots=True)
+class KindUsage:
+    """CPU in cores, the average between two snapshots; private memory in MiB and processes at the second."""
+
+    cpu_cores: float
+    private_mib: float
+    processes: int
+
+
+def snapshot(root: int) -> Snapshot:
+    """Look at a process and all below it, for some tens of ms; those that end meanwhile are left out."""
+    found: dict[tuple[int, float], Process] = {}
+    at = time.monotonic()
+    for process in _tree(root):
+        try:
+            with process.oneshot():
+                used = process.cpu_times()
+                kind = kind_of(" ".join(process.cmdline()))
+                found[process.pid, process.create_time()] = Process(kind, used.user + used.system, 0.0)
+        except psutil.Error:
+            continue
+    return Snapshot(at, _with_memory(found))
+
+
+def _with_memory(found: Mapping[tuple[int, float], Process]) -> dict[tuple[int, float], Process]:
+    """Memory is read after all CPU times were: it takes a hundred times as long."""
+    measured = {}
+    for (pid, created), process in found.items():
+        try:
+            private = psutil.Process(pid).memory_full_info().uss / _MIB
+        except psutil.Error:
+            continue
+        measured[pid, created] = Process(process.kind, process.cpu_s, private)
+    return measured
+
+
+def _tree(root: int) -> list[psutil.Process]:
+    try:
+        process = psutil.Process(root)
+        return [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def between(first: Snapshot, second: Snapshot) -> dict[str, KindUsage]:
+    """What each kind has used. What ended in between is not counted; what began has done all then."""
+    wall = max(second.at - first.at, 1e-9)
+    usage: dict[str, KindUsage] = {}
+    for key, process in second.processes.items():
+        before = first.processes.get(key)
+        cores = (process.cpu_s - (before.cpu_s if before else 0.0)) / wall
+        so_far = usage.get(process.kind, KindUsage(0.0, 0.0, 0))
+        usage[process.kind] = KindUsage(
+            so_far.cpu_cores + cores, so_far.private_mib + process.private_mib, so_far.processes + 1
+        )
+    return usage
