@@ -34,7 +34,7 @@ from engine.errors import ConfigurationError, UsageError, WeightsError
 from engine.providers.stub import StubDelays
 from engine.simulator.carrier import CallIdentity
 from engine.simulator.load import Load, Outcome, place_calls, spread_questions
-from engine.simulator.processes import KindUsage, Snapshot, between, snapshot
+from engine.simulator.processes import KindUsage, Snapshot, between, busy_cores, snapshot
 from engine.simulator.usage import machine, versions
 from engine.telephony.tokens import MediaClaims, local_url, media_url
 
@@ -42,6 +42,8 @@ CALLS, FEW_CALLS = 12, 2
 ROUNDS = 12
 """Questions a call: of 12 calls more than 100 fall into the time that is measured."""
 VAD = "silero-vad"
+SPARE_LINES = 4
+"""More than calls: the pool is as large beside many calls as beside few."""
 STAGGER_S = 1.2
 """From one call to the next: about as long as the pool takes to start another actor."""
 SETTLE_S = 6.0
@@ -104,7 +106,12 @@ def _own_server(calls: int, delays: StubDelays) -> Iterator[tuple[Settings, Serv
     # What ends this process is to end the server and its folder too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with TemporaryDirectory(prefix="parley-bench-") as folder:
-        fresh = {"data_dir": Path(folder), "port": _free_port(), "host": "127.0.0.1", "max_calls": calls}
+        fresh = {
+            "data_dir": Path(folder),
+            "port": _free_port(),
+            "host": "127.0.0.1",
+            "max_calls": calls + SPARE_LINES,
+        }
         configuration = settings().model_copy(update=fresh)
         try:
             check_ports(configuration, os.environ)
@@ -186,6 +193,7 @@ def _run_row(run: Run, delays: StubDelays) -> dict[str, Any]:
         sum(one.private_mib for one in usage.values()),
         sum(one.processes for one in usage.values()),
     )
+    elsewhere = busy_cores(run.before, run.after) - total.cpu_cores - run.simulator_cores
     return {
         "calls": run.calls,
         "wall_s": round(run.after.at - run.before.at, 1),
@@ -197,6 +205,7 @@ def _run_row(run: Run, delays: StubDelays) -> dict[str, Any]:
             [t.voice_to_voice_ms for t in measured if t.voice_to_voice_ms is not None]
         ),
         "usage": {kind: _rounded(asdict(one)) for kind, one in {**usage, "all": total}.items()},
+        "elsewhere_cores": round(elsewhere, 3),
         "simulator": {
             "cpu_cores": round(run.simulator_cores, 3),
             "late_ms": spread([ms for result in results for ms in result.tape.lateness_ms()]),

@@ -46,9 +46,13 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A process tree at one moment (monotonic seconds), by pid and start."""
+    """A process tree at one moment (monotonic seconds), by pid and start.
+
+    `busy_s`: CPU seconds of the whole machine since it booted.
+    """
 
     at: float
+    busy_s: float
     processes: Mapping[tuple[int, float], Process]
 
 
@@ -64,7 +68,7 @@ class KindUsage:
 def snapshot(root: int) -> Snapshot:
     """Look at a process and all below it, for some tens of ms; those that end meanwhile are left out."""
     found: dict[tuple[int, float], Process] = {}
-    at = time.monotonic()
+    at, busy_s = time.monotonic(), _busy_s()
     for process in _tree(root):
         try:
             with process.oneshot():
@@ -73,7 +77,13 @@ def snapshot(root: int) -> Snapshot:
                 found[process.pid, process.create_time()] = Process(kind, used.user + used.system, 0.0)
         except psutil.Error:
             continue
-    return Snapshot(at, _with_memory(found))
+    return Snapshot(at, busy_s, _with_memory(found))
+
+
+def _busy_s() -> float:
+    times = psutil.cpu_times()
+    waiting = ("idle", "iowait", "steal", "guest", "guest_nice")  # guests are in user and nice already
+    return float(sum(seconds for name, seconds in times._asdict().items() if name not in waiting))
 
 
 def _with_memory(found: Mapping[tuple[int, float], Process]) -> dict[tuple[int, float], Process]:
@@ -94,6 +104,11 @@ def _tree(root: int) -> list[psutil.Process]:
         return [process, *process.children(recursive=True)]
     except psutil.Error:
         return []
+
+
+def busy_cores(first: Snapshot, second: Snapshot) -> float:
+    """What the whole machine has used in between, in cores."""
+    return (second.busy_s - first.busy_s) / max(second.at - first.at, 1e-9)
 
 
 def between(first: Snapshot, second: Snapshot) -> dict[str, KindUsage]:
