@@ -32,7 +32,7 @@ from deployments.seeding import seed, seed_for_stubs
 from engine import switches
 from engine.config import settings
 from engine.errors import ConfigurationError, DocumentError, ParleyError
-from engine.providers.stub import StubDelays
+from engine.providers.stub import read_delays
 from engine.telephony.tokens import local_url
 
 log = logging.getLogger("parley.server")
@@ -78,20 +78,6 @@ def read_config(path: Path) -> ServeDeploySchema:
         return ServeDeploySchema.model_validate(document)
     except ValueError as error:
         raise ConfigurationError(f"{path}: {' '.join(str(error).split())}") from error
-
-
-def read_stubs(text: str | None) -> StubDelays | None:
-    """The delays of the stubs, as JSON. Raises ConfigurationError where there are real callers."""
-    if text is None:
-        return None
-    if settings().environment != "development":
-        raise ConfigurationError(
-            "stubs answer no caller: they are refused unless PARLEY_ENVIRONMENT=development"
-        )
-    try:
-        return StubDelays.model_validate_json(text)
-    except ValueError as error:
-        raise ConfigurationError(f"--stubs: {' '.join(str(error).split())}") from error
 
 
 def without_models(config: ServeDeploySchema) -> ServeDeploySchema:
@@ -184,9 +170,9 @@ async def main(arguments: argparse.Namespace) -> None:
         loop.add_reader(sys.stdin, lambda: on_end_of_input(loop, stop, hurry))
     config = read_config(arguments.config)
     knowledge = read_knowledge(arguments.knowledge) if arguments.knowledge is not None else None
-    stubs = read_stubs(arguments.stubs)
-    if stubs is not None:
-        config = without_models(config)
+    stubs = None
+    if arguments.stubs is not None:
+        stubs, config = read_delays(arguments.stubs, settings().environment), without_models(config)
     info = settings().data_dir / "server.json"
     with local_ray():
         address = ray.get_runtime_context().gcs_address

@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine.audio.g711 import pcm_to_ulaw
+from engine.errors import ConfigurationError
 from engine.providers.base import (
     SAMPLE_RATE_HZ,
     ChatDelta,
@@ -55,6 +56,16 @@ class StubDelays(BaseModel):
     def first_clause_ms(self) -> float:
         """From the first word of `ANSWER` to the one that shows where its first clause ends."""
         return (words_of_first_clause() - 1) * self.token_ms
+
+
+def read_delays(text: str, environment: str) -> StubDelays:
+    """Delays from JSON. Raises ConfigurationError, also where there may be real callers."""
+    if environment != "development":
+        raise ConfigurationError("stubs answer no caller: they need PARLEY_ENVIRONMENT=development")
+    try:
+        return StubDelays.model_validate_json(text)
+    except ValueError as error:
+        raise ConfigurationError(f"stubs: {' '.join(str(error).split())}") from error
 
 
 class StubStt:

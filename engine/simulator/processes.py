@@ -23,7 +23,7 @@ KINDS: Mapping[str, str] = {
     "switchboard": r"^ray::Switchboard",
     "HAProxy": r"^[^:]*haproxy",
     "Serve controller": r"^ray::ServeController",
-    "raylet": r"/raylet( |$)",
+    "raylet": r"^\S*/raylet( |$)",
     "GCS": r"gcs_server",
 }
 """Kind -> what is searched in the command line; the first that is found counts."""
