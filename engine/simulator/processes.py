@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
@@ -46,14 +47,14 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A process tree at one moment (monotonic seconds), by pid and start.
+    """A process tree at one moment (monotonic seconds), by pid; numbers are not reused so soon.
 
     `busy_s`: CPU seconds of the whole machine since it booted.
     """
 
     at: float
     busy_s: float
-    processes: Mapping[tuple[int, float], Process]
+    processes: Mapping[int, Process]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +68,14 @@ class KindUsage:
 
 def snapshot(root: int) -> Snapshot:
     """Look at a process and all below it, for some tens of ms; those that end meanwhile are left out."""
-    found: dict[tuple[int, float], Process] = {}
+    found: dict[int, Process] = {}
     at, busy_s = time.monotonic(), _busy_s()
     for process in _tree(root):
         try:
             with process.oneshot():
                 used = process.cpu_times()
                 kind = kind_of(" ".join(process.cmdline()))
-                found[process.pid, process.create_time()] = Process(kind, used.user + used.system, 0.0)
+                found[process.pid] = Process(kind, used.user + used.system, 0.0)
         except psutil.Error:
             continue
     return Snapshot(at, busy_s, _with_memory(found))
@@ -86,24 +87,30 @@ def _busy_s() -> float:
     return float(sum(seconds for name, seconds in times._asdict().items() if name not in waiting))
 
 
-def _with_memory(found: Mapping[tuple[int, float], Process]) -> dict[tuple[int, float], Process]:
+def _with_memory(found: Mapping[int, Process]) -> dict[int, Process]:
     """Memory is read after all CPU times were: it takes a hundred times as long."""
     measured = {}
-    for (pid, created), process in found.items():
+    for pid, process in found.items():
         try:
             private = psutil.Process(pid).memory_full_info().uss / _MIB
         except psutil.Error:
             continue
-        measured[pid, created] = Process(process.kind, process.cpu_s, private)
+        measured[pid] = Process(process.kind, process.cpu_s, private)
     return measured
 
 
-def _tree(root: int) -> list[psutil.Process]:
-    try:
-        process = psutil.Process(root)
-        return [process, *process.children(recursive=True)]
-    except psutil.Error:
-        return []
+def _tree(root: int) -> Iterator[psutil.Process]:
+    """A process and all below it, by who started whom."""
+    below: dict[int, list[int]] = {}
+    for pid in psutil.pids():
+        with suppress(psutil.Error):
+            below.setdefault(psutil.Process(pid).ppid(), []).append(pid)
+    waiting = [root]
+    while waiting:
+        pid = waiting.pop()
+        with suppress(psutil.Error):
+            yield psutil.Process(pid)
+            waiting += below.get(pid, [])
 
 
 def busy_cores(first: Snapshot, second: Snapshot) -> float:
@@ -115,8 +122,8 @@ def between(first: Snapshot, second: Snapshot) -> dict[str, KindUsage]:
     """What each kind has used. What ended in between is not counted; what began has done all then."""
     wall = max(second.at - first.at, 1e-9)
     usage: dict[str, KindUsage] = {}
-    for key, process in second.processes.items():
-        before = first.processes.get(key)
+    for pid, process in second.processes.items():
+        before = first.processes.get(pid)
         cores = (process.cpu_s - (before.cpu_s if before else 0.0)) / wall
         so_far = usage.get(process.kind, KindUsage(0.0, 0.0, 0))
         usage[process.kind] = KindUsage(

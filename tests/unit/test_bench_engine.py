@@ -67,7 +67,7 @@ def test_a_kind_that_is_there_with_many_calls_alone_has_a_price_too() -> None:
 
 
 def test_usage_is_that_of_the_time_between() -> None:
-    stays, comes, goes = (1, 1.0), (2, 9.0), (3, 1.0)
+    stays, comes, goes = 1, 2, 3
     first = Snapshot(10.0, 100.0, {stays: Process("raylet", 5.0, 30), goes: Process("other", 7.0, 10)})
     second = Snapshot(
         20.0, 106.0, {stays: Process("raylet", 6.0, 31), comes: Process("call actors", 2.0, 80)}
@@ -108,7 +108,7 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
 
 def test_a_tree_is_looked_at_with_all_below_it(child: subprocess.Popen[bytes]) -> None:
     seen = snapshot(os.getpid())
-    assert {os.getpid(), child.pid} <= {pid for pid, _ in seen.processes}
+    assert {os.getpid(), child.pid} <= seen.processes.keys()
     assert all(process.private_mib > 0 for process in seen.processes.values())
     child.kill()
     child.wait()
