@@ -103,9 +103,7 @@ def _own_server(calls: int, delays: StubDelays) -> Iterator[tuple[Settings, Serv
         raise WeightsError(f"weights are missing or damaged: run `parley models pull {VAD}`")
     if not CONFIG.is_file():
         raise ConfigurationError(f"{CONFIG} is missing: run this in the project's folder")
-    # What ends this process is to end the server and its folder too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with TemporaryDirectory(prefix="parley-bench-") as folder:
+    with _ended_in_order(), TemporaryDirectory(prefix="parley-bench-") as folder:
         fresh = {
             "data_dir": Path(folder),
             "port": _free_port(),
@@ -123,6 +121,16 @@ def _own_server(calls: int, delays: StubDelays) -> Iterator[tuple[Settings, Serv
             yield configuration, server
         finally:
             server.stop()
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """SIGTERM as Ctrl-C: what ends this process is to end the server and its folder too."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _free_port() -> int:
