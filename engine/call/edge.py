@@ -411,8 +411,18 @@ class EdgeCall:
                     await self._to_play.wait()
 
     async def _send_due(self, now: float) -> None:
+        """Adjacent frames go in one message: it costs as much as one of 20 ms, here and in HAProxy."""
+        together = b""
         for out in self._playout.pull(now):
-            await self._send(SendMedia(out.ulaw) if isinstance(out, Frame) else SendMark(out.name))
+            if isinstance(out, Frame):
+                together += out.ulaw
+                continue
+            if together:
+                await self._send(SendMedia(together))
+                together = b""
+            await self._send(SendMark(out.name))
+        if together:
+            await self._send(SendMedia(together))
 
     def _report_finished(self, now: float) -> None:
         for piece in self._playout.finished(now):

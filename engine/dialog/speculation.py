@@ -18,7 +18,7 @@ BUSY, OVERLOADED = 1.6, 3.0
 """Transcripts take so many times as long as the quickest of this call."""
 SLACK_MS = 60.0
 """A longer utterance takes a little longer too: no sign of load."""
-VAIN_ATTEMPTS = 3
+VAIN_ATTEMPTS = 4
 """After so many in one utterance the caller is one who hesitates."""
 
 
@@ -27,7 +27,7 @@ class Speculation:
 
     def __init__(self) -> None:
         self._quickest_ms = float("inf")
-        self._load = 1.0
+        self._load = self._previous = 1.0
         self._vain: Counter[str] = Counter()
 
     @property
@@ -43,7 +43,9 @@ class Speculation:
         """A transcript came after so long."""
         self._quickest_ms = min(self._quickest_ms, took_ms)
         slow = took_ms > self._quickest_ms + SLACK_MS
-        self._load = (self._load + (took_ms / self._quickest_ms if slow else 1.0)) / 2
+        ratio = took_ms / self._quickest_ms if slow else 1.0
+        # One slow transcript may be one that was decoded twice.
+        self._load, self._previous = min(ratio, self._previous), ratio
 
     def dropped(self, attempt: Attempt) -> None:
         """An attempt was for nothing: count how far it had come."""

@@ -11,7 +11,11 @@ only a word or two are new), run by llama.cpp in this process.
 from __future__ import annotations
 
 import math
+import os
 import secrets
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,7 @@ MAX_CHARS = 600
 _MARKS = ".?!"
 _ENDS = (*_MARKS, "\n")
 _TOP = 40
+_NICE = 8
 _OPENING = """\
 These are questions that people ask on the telephone, one on each line, with the right punctuation at the end.
 
@@ -56,7 +61,9 @@ class WordsModel:
         try:
             import xllamacpp
 
-            self._server: Any = xllamacpp.Server(_params(xllamacpp, files[0], threads, slots))
+            params = _params(xllamacpp, files[0], threads, slots)
+            with ThreadPoolExecutor(1, initializer=_yield_to_others) as maker:
+                self._server: Any = maker.submit(xllamacpp.Server, params).result()
         except (ImportError, RuntimeError, ValueError) as error:
             raise ConfigurationError(f"llama.cpp cannot run {files[0].name}: {error}") from error
         self.name = folder.name
@@ -76,6 +83,12 @@ class WordsModel:
             }
         )
         return _ending(answer)
+
+
+def _yield_to_others() -> None:
+    """What this thread starts inherits its priority: the verdict is due later than what runs beside it."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 def _ending(answer: Any) -> float:
