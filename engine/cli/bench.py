@@ -69,7 +69,7 @@ class BenchOptions:
 @click.option(
     "--rounds",
     type=click.IntRange(1),
-    help="Questions a call.  [default: 10; enough for 30 in all of the other scenarios, pauses 40]",
+    help="Questions a call.  [default: 10, or what the scenario needs]",
 )
 @click.option(
     "--set",

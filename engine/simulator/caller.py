@@ -217,14 +217,17 @@ class Caller:
             return False
         if not self.carrier.events:
             return self.quiet_s >= QUIET_S
-        since = self.events[self._spoke_at :]
-        pieces = [event for event in since if isinstance(event, AgentPiece)]
-        if not pieces or pieces[-1].kind == "filler":
+        since = self.carrier.events[self._spoke_at :]
+        pieces = [(one.at, one.event) for one in since if isinstance(one.event, AgentPiece)]
+        if not pieces or pieces[-1][1].kind == "filler":
             return False
-        over = pieces[-1].kind not in ANSWER_KINDS or any(
-            isinstance(event, TurnDone) and event.turn >= pieces[-1].turn for event in since
+        told_at, last = pieces[-1]
+        over = last.kind not in ANSWER_KINDS or any(
+            isinstance(one.event, TurnDone) and one.event.turn >= last.turn for one in since
         )
-        return self.quiet_s >= (QUIET_S if over else SILENT_FOR_GOOD_S)
+        # Silence from before the last piece was told says nothing: its audio is still to come.
+        quiet = min(self.quiet_s, self.clock.now() - told_at)
+        return quiet >= (QUIET_S if over else SILENT_FOR_GOOD_S)
 
     async def until(self, condition: Callable[[], bool], within_s: float) -> bool:
         """Wait for a condition; False when it is not in time or the call ends first.

@@ -12,7 +12,7 @@ from engine.simulator.analysis import Utterance
 from engine.simulator.caller import Caller, Clock, Line
 from engine.simulator.carrier import CallIdentity
 from engine.simulator.conversation import Pace, run_conversation
-from engine.simulator.events import CallStarted, Event, TurnDone, UserTurn
+from engine.simulator.events import AgentPiece, CallStarted, Event, TurnDone, UserTurn
 from engine.simulator.load import Load, noise_for, place_calls, spread_questions
 from tests.unit.simulator_agent import Agent, event, listening, mark, reply, speech, tone
 
@@ -199,3 +199,17 @@ async def test_a_dropped_line_sends_nothing_more() -> None:
         assert not caller.open
     assert not agent.of("stop")
     assert len(agent.of("media")) <= frames + 2, "what was on its way may still arrive"
+
+
+async def test_silence_from_before_a_piece_does_not_end_it() -> None:
+    """The caller spoke over an answer and waited long: the next one is not over before it has begun."""
+    late = [event("agent", turn=2, piece=0, text="Nine.", kind="reply", audio_ms=300)]
+    agent = Agent(GREETING, [[*reply(1, 400)], late])
+    async with listening(agent) as url, Caller.dial(url, line()) as caller:
+        await caller.agent_done(5)
+        await caller.say(QUESTION.pcm)
+        await caller.until(lambda: caller.tape.last_agent_loud > len(caller.tape) - 2, 5)
+        await caller.say(np.concatenate([np.zeros(8 * 3_000, np.int16), QUESTION.pcm]))
+        await caller.wait_for(lambda one: isinstance(one, AgentPiece) and one.turn == 2, 5)
+        assert caller.quiet_s > 2.4
+        assert not caller.agent_is_done

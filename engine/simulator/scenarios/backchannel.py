@@ -14,7 +14,7 @@ from engine.simulator.scenarios.base import Plan, Row, deal, known, rounds_for, 
 from engine.simulator.scenarios.overlap import first_loud, longest_silence_ms, was_cleared, was_speaking
 from engine.simulator.scenarios.speak_over import Moment, SpeakOver
 
-ENOUGH, LEAST_ROUNDS = 30, 3
+ENOUGH, LEAST_ROUNDS = 26, 3
 LEAST_MS, SPARE_MS = 2_000.0, 900.0
 QUESTIONS = 4
 MOST_MS = 1_000

@@ -14,9 +14,9 @@ from engine.simulator.scenarios.overlap import first_loud, stopped_at, talked_ov
 from engine.simulator.scenarios.speak_over import Moment, SpeakOver
 from engine.simulator.tape import FRAME_MS
 
-ENOUGH, LEAST_ROUNDS = 30, 3
+ENOUGH, LEAST_ROUNDS = 26, 3
 """Some interruptions fall into a pause of the agent and are not counted: 20 are to be left."""
-LEAST_MS, SPARE_MS = 1_200.0, 500.0
+LEAST_MS, SPARE_MS = 1_000.0, 500.0
 QUESTIONS = 3
 """How many questions are tried for an answer that is long enough."""
 _CLEAR_TICKS = 25

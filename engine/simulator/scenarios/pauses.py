@@ -15,7 +15,7 @@ from engine.simulator.scenarios.base import Plan, Row, deal, known, rounds_for, 
 from engine.simulator.scenarios.overlap import first_loud, talked_over
 from engine.simulator.tape import FRAME_MS
 
-ENOUGH, LEAST_ROUNDS = 40, 5
+ENOUGH, LEAST_ROUNDS = 36, 5
 PAUSES_MS = (200, 300, 400, 500, 600)
 IN_HALF, EARLIEST, LATEST = 0.5, 0.35, 0.75
 
