@@ -13,7 +13,6 @@ from bench.peers.plan import Visit
 from bench.peers.systems import System
 from bench.peers.table import Answer, Load
 from engine.cli.bench import TURN_S
-from engine.cli.call import recorded_questions
 from engine.cli.report import percentile
 from engine.errors import UsageError
 from engine.simulator import load as callers
@@ -21,6 +20,7 @@ from engine.simulator import recordings
 from engine.simulator.analysis import TurnResult, Utterance
 from engine.simulator.judge import Decoder, judge, missing_facts
 from engine.simulator.load import Outcome, place_calls, spread_questions
+from engine.simulator.scenarios.questions import recorded_questions
 
 BYTES_A_SECOND = 8_000
 
@@ -89,7 +89,7 @@ def load_row(measured: Measured) -> Load:
         arm=measured.visit.arm.name,
         calls=measured.calls,
         repeat=measured.visit.repeat,
-        asked=sum(outcome.questions for outcome in measured.outcomes),
+        asked=sum(outcome.rounds for outcome in measured.outcomes),
         cores=round(measured.cores, 3),
         late_ms=round(percentile(late, 99), 1) if late else 0.0,
         failures=tuple(outcome.failure for outcome in measured.outcomes if outcome.failure),

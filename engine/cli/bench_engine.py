@@ -23,18 +23,19 @@ import click
 
 from engine import weights
 from engine.api.backend import DEMO_AGENT, DEMO_COMPANY
-from engine.cli.call import recorded_questions, write_json
+from engine.cli.call import write_json
 from engine.cli.engine_report import latency, price, render
 from engine.cli.output import progress
-from engine.cli.report import spread
 from engine.cli.serve import CONFIG, check_ports, start_with_progress
 from engine.cli.server_process import ServerProcess
 from engine.config import Settings, settings
 from engine.errors import ConfigurationError, UsageError, WeightsError
 from engine.providers.stub import StubDelays
 from engine.simulator.carrier import CallIdentity
+from engine.simulator.figures import spread
 from engine.simulator.load import Load, Outcome, place_calls, spread_questions
 from engine.simulator.processes import KindUsage, Snapshot, between, busy_cores, snapshot
+from engine.simulator.scenarios.questions import recorded_questions
 from engine.simulator.usage import machine, versions
 from engine.telephony.tokens import MediaClaims, local_url, media_url
 
@@ -205,7 +206,7 @@ def _run_row(run: Run, delays: StubDelays) -> dict[str, Any]:
     return {
         "calls": run.calls,
         "wall_s": round(run.after.at - run.before.at, 1),
-        "asked": sum(outcome.questions for outcome in run.outcomes),
+        "asked": sum(outcome.rounds for outcome in run.outcomes),
         "answered": sum(turn.answered for turn in turns),
         "failed": [outcome.failure for outcome in run.outcomes if outcome.failure],
         "latency_ms": latency(measured, delays),

@@ -23,9 +23,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.cli.report import LATE_MS, Stamps, spread, stage_times
+from engine.cli.report import LATE_MS, Stamps, stage_times
 from engine.providers.stub import StubDelays
 from engine.simulator.analysis import TurnResult
+from engine.simulator.figures import spread
 from engine.simulator.processes import KindUsage
 
 TARGET_CORES = 0.035
