@@ -31,6 +31,8 @@ log = logging.getLogger("parley.switchboard")
 
 LEASE_S = 5.0
 """A lease that no edge confirmed for so long is taken back."""
+SPARE_CALLS = 2
+"""So many stay ready beside the calls that live, where `PARLEY_WARM_CALLS` allows as many."""
 WARM_S = 60.0
 ADMIT_S, REPLACE_S = 4.0, 8.0
 """Less than an edge waits: who asked is still there when an actor is found."""
@@ -240,7 +242,7 @@ class Switchboard:
             name = f"{PREFIX}{os.getpid()}-{time.monotonic_ns()}"
             waiting = sum(not held.lease.actor for held in self._leases.values())
             room = self._max_calls + 1 - len(self._leases) - len(self._idle)
-            if len(self._idle) >= self._warm + waiting or room <= 0:
+            if len(self._idle) >= self._spare + waiting or room <= 0:
                 self._wanted.clear()
                 await self._wanted.wait()
                 continue
@@ -251,6 +253,14 @@ class Switchboard:
                 log.warning("a call actor could not be started: %s", str(error).splitlines()[-1:])
                 self._retire(name)
                 await asyncio.sleep(1.0)
+
+    @property
+    def _spare(self) -> int:
+        """How many should be idle: `warm_calls` less those in use, but always some for the next callers.
+
+        More calls than ever before need more actors; that some live is no reason to start as many again.
+        """
+        return max(min(self._warm, SPARE_CALLS), self._warm - len(self._leases))
 
     async def _start_actor(self, name: str) -> str:
         options = {"name": name, "namespace": NAMESPACE, "lifetime": "detached", "num_cpus": 0}

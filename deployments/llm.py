@@ -53,7 +53,11 @@ class LlmArgs(BaseModel):
         default=" ", description="what stands before a reply's first word in the template"
     )
     threads: int = Field(default=1, ge=1, description="llama.cpp: more only on cores that nothing else needs")
-    batch_threads: int = Field(default=2, ge=1, description="llama.cpp: threads that read the prompt")
+    batch_threads: int = Field(
+        default=1,
+        ge=1,
+        description="llama.cpp: threads that read the prompt; two wait for each other under load",
+    )
     slots: int = Field(default=8, ge=1, description="llama.cpp: one for each call that keeps its prefix")
     n_ctx: int = Field(default=2048, ge=256, description="llama.cpp: tokens in each slot")
     draft: int = Field(

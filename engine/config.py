@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     twilio_auth_token: SecretStr | None = None
 
     max_calls: int = Field(default=16, ge=1, description="calls at once on the whole cluster")
-    warm_calls: int = Field(default=2, ge=1, description="call actors kept ready")
+    warm_calls: int = Field(default=2, ge=1, description="call actors kept, at least two of them spare")
     max_call_s: float = Field(default=1800.0, gt=0)
     reconnect_grace_s: float = Field(default=4.0, ge=0, description="how long a call outlives its socket")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
