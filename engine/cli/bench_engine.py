@@ -45,6 +45,8 @@ ROUNDS = 12
 VAD = "silero-vad"
 SPARE_LINES = 4
 """More than calls: the pool is as large beside many calls as beside few."""
+REST_S = 15.0
+"""A server that is ready is still busy with itself for a while, which would count against the few calls."""
 STAGGER_S = 1.2
 """From one call to the next: about as long as the pool takes to start another actor."""
 SETTLE_S = 6.0
@@ -81,6 +83,7 @@ def bench_engine(options: EngineOptions) -> None:
     delays = StubDelays()
     started = datetime.now(UTC)
     with _own_server(options.calls, delays) as (configuration, server):
+        time.sleep(REST_S)
         if options.pin:
             os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
         runs = [
