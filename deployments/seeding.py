@@ -9,7 +9,7 @@ from engine.config import settings
 from engine.providers.base import SpeechRequest
 from engine.speech.normalise import normalise
 from engine.store.sqlite import SqliteStore
-from models import AgentConfig, Company, TurnTaking
+from models import AgentConfig, TurnTaking
 
 DEMO_DOCUMENT = "demo"
 MEASURED_TURNS = TurnTaking(commit_ms=600)
@@ -22,7 +22,7 @@ async def seed(knowledge: tuple[str, str] | None) -> tuple[str, int]:
     `knowledge`: (text, name) instead of the clinic's. Returns the name and the number of passages.
     """
     agent = demo.agent()
-    await _put(demo.company(), agent)
+    await _put(agent)
     text, source = knowledge or (demo.knowledge(), "clinic.txt")
     handle = serve.get_app_handle("knowledge")
     passages: int = await handle.ingest.remote(agent.company_id, DEMO_DOCUMENT, source, text)
@@ -34,12 +34,13 @@ async def seed(knowledge: tuple[str, str] | None) -> tuple[str, int]:
 
 
 async def seed_for_stubs() -> None:
-    """The demo company without knowledge or voice; it may have all of the installation's lines."""
+    """The demo company without knowledge or voice."""
+    await _put(demo.agent().model_copy(update={"turn_taking": MEASURED_TURNS}))
+
+
+async def _put(agent: AgentConfig) -> None:
+    """The agent and its company, which is alone here and may have all of the installation's lines."""
     company = demo.company().model_copy(update={"max_calls": settings().max_calls})
-    await _put(company, demo.agent().model_copy(update={"turn_taking": MEASURED_TURNS}))
-
-
-async def _put(company: Company, agent: AgentConfig) -> None:
     store = SqliteStore(settings().data_dir / "parley.db")
     try:
         await store.put_company(company)
