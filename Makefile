@@ -3,8 +3,9 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := .venv-peers
 
-.PHONY: install weights demo serve test test-weights test-unit test-cluster test-e2e lint format bench clean
+.PHONY: install weights demo serve test test-weights test-unit test-cluster test-e2e lint format bench bench-peers clean
 
 install: $(STAMP)
 
@@ -47,5 +48,12 @@ format: install
 bench: weights
 	$(BIN)/parley bench
 
+$(PEERS)/.installed: bench/peers/requirements.txt bench/peers/set_up.sh
+	bash bench/peers/set_up.sh $(PYTHON) $(PEERS)
+	@touch $@
+
+bench-peers: weights $(PEERS)/.installed
+	$(BIN)/python -m bench.peers $(ARGS)
+
 clean:
-	rm -rf $(VENV) var out
+	rm -rf $(VENV) $(PEERS) var out

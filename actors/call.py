@@ -12,7 +12,7 @@ from ray.serve.exceptions import RayServeException
 
 from actors import NAMESPACE, RECORDER, SWITCHBOARD
 from actors.journal import RemoteJournal
-from actors.services import handles, local_services
+from actors.services import handles, local_services, stub_services
 from engine.call.conductor import Conductor
 from engine.call.services import Services
 from engine.call.spec import Attach, Attached, NotThisCall
@@ -20,6 +20,7 @@ from engine.dialog.commands import EdgeCommand
 from engine.dialog.events import EdgeEvent
 from engine.link import Batch
 from engine.logs import set_up_logging
+from engine.providers.stub import StubDelays
 
 log = logging.getLogger("parley.call")
 
@@ -28,10 +29,14 @@ CLEAN_UP_S = 2.0
 
 
 class CallActor:
-    """Ray glue around a `Conductor`. The edge attaches, tells what it hears and polls for commands."""
+    """Ray glue around a `Conductor`. The edge attaches, tells what it hears and polls for commands.
 
-    def __init__(self) -> None:
+    `stubs`: instead of the models, in-process stubs with these delays.
+    """
+
+    def __init__(self, stubs: StubDelays | None = None) -> None:
         set_up_logging()
+        self._stubs = stubs
         self._name = ray.get_runtime_context().get_actor_name() or ""
         self._services: Services | None = None
         self._switchboard = ray.get_actor(SWITCHBOARD, NAMESPACE)
@@ -44,6 +49,10 @@ class CallActor:
 
         While the cluster starts the applications may not be there yet: then this waits for them.
         """
+        journal = RemoteJournal(ray.get_actor(RECORDER, NAMESPACE))
+        if self._stubs is not None:
+            self._services = stub_services(self._stubs, journal)
+            return self._name
         while True:
             try:
                 opened = handles()
@@ -51,7 +60,6 @@ class CallActor:
             except RayServeException:
                 await asyncio.sleep(APPLICATION_POLL_S)
         await asyncio.gather(*(handle.info.remote() for handle in opened.values()))
-        journal = RemoteJournal(ray.get_actor(RECORDER, NAMESPACE))
         self._services = local_services(opened, journal)
         return self._name
 

@@ -13,6 +13,7 @@ import ray
 from ray.exceptions import RayError
 
 from actors import NAMESPACE, RECORDER
+from actors.named import NamedActor
 from actors.node import refuse_several_nodes
 from engine.call.recording import NotRecorded
 from engine.call.tape import Block
@@ -103,11 +104,7 @@ class RemoteRecording:
 
     def __init__(self, company_id: str, call_id: str) -> None:
         self._ids = (company_id, call_id)
-        self._actor: Any = None
-        try:
-            self._actor = ray.get_actor(RECORDER, NAMESPACE)
-        except ValueError:
-            log.warning("call %s: there is no recorder", call_id)
+        self._recorder = NamedActor(RECORDER)
 
     async def begin(self) -> int:
         return await self._ask(lambda actor: actor.recorded.remote(*self._ids))
@@ -116,9 +113,7 @@ class RemoteRecording:
         await self._ask(lambda actor: actor.record.remote(*self._ids, block))
 
     async def _ask(self, call: Callable[[Any], Awaitable[T]]) -> T:
-        if self._actor is None:
-            raise NotRecorded("there is no recorder")
         try:
-            return await call(self._actor)
-        except RayError as error:
+            return await self._recorder.ask(call)
+        except (RayError, ValueError) as error:
             raise NotRecorded((str(error).strip().splitlines() or [type(error).__name__])[-1]) from error

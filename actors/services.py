@@ -21,6 +21,14 @@ from engine.providers.base import (
     Transcript,
 )
 from engine.providers.stt.session import BufferedSession
+from engine.providers.stub import (
+    StubDelays,
+    StubKnowledge,
+    StubLanguageModel,
+    StubStt,
+    StubTts,
+    StubTurnModel,
+)
 
 
 class LocalStt:
@@ -42,6 +50,9 @@ class LocalTurnModel:
 
     async def score(self, audio: bytes) -> float:
         return float(await _ask("turn", self._handle.score.remote(audio)))
+
+    async def words(self, text: str, language: str) -> float:
+        return float(await _ask("turn", self._handle.words.remote(text, language)))
 
 
 class LocalKnowledge:
@@ -102,5 +113,17 @@ def local_services(handles: dict[str, Any], journal: Any) -> Services:
         knowledge=LocalKnowledge(handles["knowledge"]),
         llm=LocalLanguageModel(handles["llm"]),
         tts=LocalTts(handles["tts"]),
+        journal=journal,
+    )
+
+
+def stub_services(delays: StubDelays, journal: Any) -> Services:
+    """No model and no handle: for measuring the engine alone."""
+    return Services(
+        stt=StubStt(delays),
+        turn=StubTurnModel(delays),
+        knowledge=StubKnowledge(delays),
+        llm=StubLanguageModel(delays),
+        tts=StubTts(delays),
         journal=journal,
     )

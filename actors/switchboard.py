@@ -25,6 +25,7 @@ from actors.recorder import recorder
 from engine.config import settings
 from engine.errors import NoCapacity, TokenRefused
 from engine.logs import set_up_logging
+from engine.providers.stub import StubDelays
 
 log = logging.getLogger("parley.switchboard")
 
@@ -69,10 +70,14 @@ class _Held:
 
 
 class Switchboard:
-    """Async actor: a method runs alone between its awaits, so checks and grants in one piece are atomic."""
+    """Async actor: a method runs alone between its awaits, so checks and grants in one piece are atomic.
 
-    def __init__(self) -> None:
+    `stubs`: the call actors that it starts have in-process stubs with these delays instead of the models.
+    """
+
+    def __init__(self, stubs: StubDelays | None = None) -> None:
         set_up_logging()
+        self._stubs = stubs
         self._recorder = recorder()
         self._max_calls = settings().max_calls
         self._warm = settings().warm_calls
@@ -249,7 +254,8 @@ class Switchboard:
 
     async def _start_actor(self, name: str) -> str:
         options = {"name": name, "namespace": NAMESPACE, "lifetime": "detached", "num_cpus": 0}
-        actor: Any = ray.remote(CallActor).options(**options, max_restarts=0, max_concurrency=1000).remote()
+        actor_class = ray.remote(CallActor).options(**options, max_restarts=0, max_concurrency=1000)
+        actor: Any = actor_class.remote(self._stubs)
         warmed: str = await actor.warm.remote()
         return warmed
 
@@ -314,11 +320,11 @@ def _actor(name: str) -> Any:
         return None
 
 
-def switchboard() -> Any:
-    """The cluster's switchboard, started when there is none."""
+def switchboard(stubs: StubDelays | None = None) -> Any:
+    """The cluster's switchboard, started when there is none; `stubs` is for the one that is started."""
     options = {"name": SWITCHBOARD, "namespace": NAMESPACE, "lifetime": "detached", "get_if_exists": True}
     return (
         ray.remote(Switchboard)
         .options(**options, num_cpus=0, max_restarts=-1, max_task_retries=0, max_concurrency=1000)
-        .remote()
+        .remote(stubs)
     )

@@ -41,6 +41,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--draft", type=int, default=8, help="tokens guessed from the prompt at a time; 0: none"
     )
+    parser.add_argument("--nice", type=int, default=0, help="lower priority by so much")
     parser.add_argument("--alias", default="", help="the model's name in the API")
     parser.add_argument("--verbosity", type=int, default=1, help="llama.cpp's: 1 errors, 2 warnings, 3 info")
     return parser.parse_args(argv)
@@ -103,6 +104,7 @@ def wait_for_stdin_to_close() -> None:
 def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     die_with_parent()
+    os.nice(arguments.nice)
     # Threads that wait spin for a moment, then sleep. On two quiet cores two threads make 109 tokens/s so,
     # 33 when they sleep at once and 157 when they spin long; beside a busy process 33, 33 and 9. One thread
     # alone makes 57 in both cases, and is the default.

@@ -59,6 +59,12 @@ class LlmArgs(BaseModel):
     draft: int = Field(
         default=8, ge=0, le=64, description="llama.cpp: tokens guessed from the prompt at a time; 0: none"
     )
+    nice: int = Field(
+        default=5,
+        ge=0,
+        le=19,
+        description="llama.cpp: what is to be spoken next goes before what comes later",
+    )
     vllm_args: tuple[str, ...] = Field(default=(), description="further arguments of `vllm serve`")
     dialect: Literal["llama.cpp", "vllm", "openai"] = Field(
         default="openai", description="remote: how the server is made to go on with a reply"
@@ -190,6 +196,7 @@ def _llama_command(args: LlmArgs) -> Sequence[str]:
     command = [sys.executable, "-m", "deployments.llama_server", "--model", str(files[0])]
     command += ["--slots", str(args.slots), "--n-ctx", str(args.n_ctx), "--threads", str(args.threads)]
     command += ["--batch-threads", str(args.batch_threads), "--draft", str(args.draft)]
+    command += ["--nice", str(args.nice)]
     if args.chat_template:
         # A bare name is one of ours; joining leaves an absolute path as it is.
         template = HERE / args.chat_template

@@ -3,20 +3,19 @@
 # No `from __future__ import annotations`: Serve looks at the class in `build`'s annotation.
 
 import asyncio
-import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
-import ray
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, Field
 from ray import serve
 from ray.exceptions import RayError
 from ray.serve import Application
 
-from actors import NAMESPACE, SWITCHBOARD
+from actors import SWITCHBOARD
+from actors.named import NamedActor
 from actors.node import prepare_replica, refuse_several_nodes
 from actors.recorder import RemoteRecording, recorder
 from actors.switchboard import Admission, Lease, switchboard
@@ -81,11 +80,7 @@ class ActorPort:
     def __init__(self, call_id: str, name: str) -> None:
         self.name = name
         self._call_id = call_id
-        self._actor: Any = None
-        try:
-            self._actor = ray.get_actor(name, NAMESPACE)
-        except ValueError:
-            log.warning("call %s: actor %s is gone", call_id, name)
+        self._actor = NamedActor(name)
 
     async def attach(self, attach: Attach) -> Attached:
         return await self._ask(lambda actor: actor.attach.remote(attach))
@@ -100,13 +95,11 @@ class ActorPort:
         await self._ask(lambda actor: actor.hang_up.remote(self._call_id, reason))
 
     async def _ask(self, call: Callable[[Any], Awaitable[T]]) -> T:
-        if self._actor is None:
-            raise ActorLost(f"actor {self.name} is gone")
         try:
-            return await call(self._actor)
+            return await self._actor.ask(call)
         except ParleyError:
             raise
-        except RayError as error:
+        except (RayError, ValueError) as error:
             raise ActorLost(f"{type(error).__name__} from actor {self.name}") from error
 
 
@@ -124,10 +117,8 @@ class MediaEdge:
         self._vad = SileroVad(weights.folder("silero-vad"))
         self._store = SqliteStore(settings().data_dir / "parley.db")
         self._leases: dict[str, Lease] = {}
+        self._switchboard = NamedActor(SWITCHBOARD)
         self._heart: asyncio.Task[None] | None = None
-
-    def _switchboard(self) -> Any:
-        return ray.get_actor(SWITCHBOARD, NAMESPACE)
 
     @app.websocket("/{token:path}")
     async def media(self, websocket: WebSocket, token: str) -> None:
@@ -170,8 +161,8 @@ class MediaEdge:
             if held is not None and held.epoch == call.epoch:  # else a newer socket of the call is here
                 del self._leases[spec.call_id]
             if not call.began:
-                with contextlib.suppress(ValueError):  # no switchboard: the lease runs out by itself
-                    self._switchboard().unused.remote(lease)
+                # Where there is no switchboard the lease runs out by itself.
+                self._switchboard.tell(lambda board: board.unused.remote(lease))
 
     async def _spec(self, claims: tokens.MediaClaims) -> CallSpec:
         company = await self._store.company(claims.company_id)
@@ -194,14 +185,16 @@ class MediaEdge:
         asked = Admission(
             spec.call_id, spec.company_id, spec.company_limit, claims.token_id, claims.expires_at
         )
-        lease: Lease = await self._switchboard().admit.remote(asked)
-        return lease
+        return await self._switchboard.ask(lambda board: board.admit.remote(asked))
 
     def _replace(self, spec: CallSpec) -> Callable[[Line], Awaitable[Line]]:
         async def replace(lost: Line) -> Line:
             assert isinstance(lost.port, ActorPort)
+            name = lost.port.name
             try:
-                lease: Lease = await self._switchboard().replace.remote(spec.call_id, lost.port.name)
+                lease: Lease = await self._switchboard.ask(
+                    lambda board: board.replace.remote(spec.call_id, name)
+                )
             except Refused:
                 raise
             except (RayError, ValueError) as error:
@@ -216,11 +209,14 @@ class MediaEdge:
         while True:
             if self._leases:
                 try:
-                    beat = self._switchboard().heartbeat.remote(list(self._leases.values()))
-                    await asyncio.wait_for(beat, HEARTBEAT_S)
+                    await asyncio.wait_for(self._confirm(), HEARTBEAT_S)
                 except (RayError, ValueError, TimeoutError) as error:
                     log.warning("the switchboard does not answer: %s", type(error).__name__)
             await asyncio.sleep(HEARTBEAT_S)
+
+    async def _confirm(self) -> None:
+        leases = list(self._leases.values())
+        await self._switchboard.ask(lambda board: board.heartbeat.remote(leases))
 
 
 def _line(error: BaseException) -> str:

@@ -28,21 +28,18 @@ from ray.serve.schema import ServeDeploySchema
 from actors import NAMESPACE, SWITCHBOARD
 from actors.recorder import recorder
 from actors.switchboard import switchboard
-from engine import demo, switches
+from deployments.seeding import seed, seed_for_stubs
+from engine import switches
 from engine.config import settings
 from engine.errors import ConfigurationError, DocumentError, ParleyError
-from engine.providers.base import SpeechRequest
-from engine.speech.normalise import normalise
-from engine.store.sqlite import SqliteStore
+from engine.providers.stub import read_delays
 from engine.telephony.tokens import local_url
-from models import AgentConfig
 
 log = logging.getLogger("parley.server")
 
 READY_S = 240.0
 DRAIN_S = switches.LONGEST_CALL_S
 STOP_S = 20.0
-DEMO_DOCUMENT = "demo"
 
 
 def report(**line: Any) -> None:
@@ -83,6 +80,12 @@ def read_config(path: Path) -> ServeDeploySchema:
         raise ConfigurationError(f"{path}: {' '.join(str(error).split())}") from error
 
 
+def without_models(config: ServeDeploySchema) -> ServeDeploySchema:
+    """Only the applications that take traffic: the others are models."""
+    routed = [app for app in config.applications if app.route_prefix is not None]
+    return config.model_copy(update={"applications": routed})
+
+
 def read_knowledge(path: Path) -> tuple[str, str]:
     """(text, name) of a file; raises DocumentError when it is not text."""
     try:
@@ -118,26 +121,6 @@ def _cause(app: Any) -> str:
     errors = [line for line in lines if "Error" in line]
     cause: str = (errors or lines or ["no reason given"])[-1]
     return cause
-
-
-async def seed(knowledge: tuple[str, str] | None) -> AgentConfig:
-    """The demo company, its agent and its knowledge; the agent's phrases are spoken once, ahead of calls."""
-    store = SqliteStore(settings().data_dir / "parley.db")
-    try:
-        await store.put_company(demo.company())
-        agent = demo.agent()
-        await store.put_agent(agent)
-    finally:
-        await store.close()
-    text, source = knowledge or (demo.knowledge(), "clinic.txt")
-    handle = serve.get_app_handle("knowledge")
-    passages = await handle.ingest.remote(agent.company_id, DEMO_DOCUMENT, source, text)
-    report(event="knowledge", source=source, passages=passages)
-    tts = serve.get_app_handle("tts")
-    for phrase in agent.phrases.model_dump().values():
-        spoken = normalise(phrase, agent.language).text
-        await tts.synthesise.remote(SpeechRequest(spoken, agent.voice, agent.language, cache=True))
-    return agent
 
 
 async def wait_for_lines(wanted: int) -> None:
@@ -187,14 +170,21 @@ async def main(arguments: argparse.Namespace) -> None:
         loop.add_reader(sys.stdin, lambda: on_end_of_input(loop, stop, hurry))
     config = read_config(arguments.config)
     knowledge = read_knowledge(arguments.knowledge) if arguments.knowledge is not None else None
+    stubs = None
+    if arguments.stubs is not None:
+        stubs, config = read_delays(arguments.stubs, settings().environment), without_models(config)
     info = settings().data_dir / "server.json"
     with local_ray():
         address = ray.get_runtime_context().gcs_address
         report(event="ray", address=address, apps=[app.name for app in config.applications])
         await recorder().close_all.remote("the server was stopped")
-        switchboard()
+        switchboard(stubs)
         await asyncio.to_thread(deploy, config)
-        await seed(knowledge)
+        if stubs is not None:
+            await seed_for_stubs()
+        else:
+            source, passages = await seed(knowledge)
+            report(event="knowledge", source=source, passages=passages)
         await wait_for_lines(settings().warm_calls)
         info.write_text(json.dumps({"pid": os.getpid(), "url": local_url(settings())}))
         try:
@@ -220,6 +210,9 @@ def run() -> int:
     parser = argparse.ArgumentParser(prog="python -m deployments.server", description=__doc__)
     parser.add_argument("--config", type=Path, default=Path("serve_config.yaml"))
     parser.add_argument("--knowledge", type=Path, default=None)
+    parser.add_argument(
+        "--stubs", metavar="JSON", default=None, help="no models; delays of their stubs, in ms"
+    )
     arguments = parser.parse_args()
     try:
         switches.check(os.environ, platform=sys.platform)

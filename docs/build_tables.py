@@ -16,7 +16,7 @@ from pathlib import Path
 
 from engine.call.services import Deadlines
 from engine.config import Settings
-from engine.dialog.endpoint import wait_ms
+from engine.dialog.endpoint import Evidence, wait_ms
 from engine.dialog.table import RULES, Phase
 from models import TurnTaking
 
@@ -25,28 +25,35 @@ PAGES = (ROOT / "docs" / "turn-taking.md", ROOT / "docs" / "failures.md")
 _TABLE = re.compile(r"(<!-- table: (?P<name>\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 SETTINGS = {
-    "pause_ms": "Silence after which the answer is prepared.",
+    "pause_ms": "Silence after which the answer is prepared, unless the models are busy.",
     "commit_ms": "Silence that ends a turn which sounds complete, in its words and in its intonation.",
+    "unsure_ms": "Silence that ends a turn which may be complete, or may lead up to a question.",
     "patient_ms": "Silence that ends a turn which sounds unfinished, and the longest wait in any case.",
-    "complete_above": "From this probability of the turn model on the caller sounds finished.",
-    "interruptible": "Whether speech over the agent holds its audio. Closings never can be interrupted.",
+    "complete_above": "From this probability of both models on the caller sounds finished.",
+    "interruptible": "Whether speech over the agent holds its audio.",
+    "greeting_interruptible": "The same for the greeting; only where `interruptible` is on.",
+    "closing_interruptible": "The same for what the agent says before it hangs up.",
     "filler_after_ms": "Wait from the caller's last word to the filler, if no words of the answer are there.",
     "still_there_after_ms": "Silence after which the agent asks whether the caller is there.",
     "hang_up_after_ms": "Silence after that question until the closing is said and the agent hangs up.",
 }
 EXAMPLES = (
-    ("When do you open?", 0.9),
-    ("When do you open?", 0.3),
-    ("When do you open?", 0.0),
-    ("When do you open?", None),
-    ("I would like to", 0.9),
-    ("My number is 555 12", 0.9),
-    ("It is spelled S M I", 0.9),
-    ("Well, let me think,", 0.9),
+    Evidence("When do you open?", 0.9, 0.6),
+    Evidence("When do you open?", 0.9, 0.1),
+    Evidence("When do you open?", 0.1, 0.05),
+    Evidence("When do you open?", 0.01, 0.02),
+    Evidence("When do you open?", None, 0.6),
+    Evidence("When do you open?", None, None),
+    Evidence("I have a bad toothache.", 0.95, 0.5),
+    Evidence("I would like to", 0.9, 0.01),
+    Evidence("My number is 555 12", 0.9, 0.4),
+    Evidence("It is spelled S M I", 0.9, 0.4),
+    Evidence("Well, let me think,", 0.9, 0.3),
 )
 WORK = {
     "transcribe": "an utterance's transcript",
     "score": "the turn model's probability",
+    "words": "the probability that the words are all",
     "retrieve": "passages for a question",
     "first_token": "the language model's first token",
     "next_token": "each further token",
@@ -98,12 +105,16 @@ def settings() -> str:
 
 
 def endpointing() -> str:
-    """Waits for examples, with the default settings."""
+    """How long after the last word the turn is over, with the default settings."""
     rows = (
-        (words, "none" if sounds is None else str(sounds), f"{wait_ms(TurnTaking(), words, sounds):.0f} ms")
-        for words, sounds in EXAMPLES
+        (case.text, _known(case.intonation), _known(case.words), f"{wait_ms(TurnTaking(), case):.0f} ms")
+        for case in EXAMPLES
     )
-    return _markdown(("words so far", "turn model", "the turn is over after"), rows)
+    return _markdown(("words so far", "intonation", "words", "the turn is over after"), rows)
+
+
+def _known(probability: float | None) -> str:
+    return "none" if probability is None else str(probability)
 
 
 def deadlines() -> str:

@@ -56,6 +56,9 @@ SWITCHES: tuple[Switch, ...] = (
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S", str(LONGEST_CALL_S), "a reload must outlast the longest call"
     ),
     Switch("RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S", "1", "a dead HAProxy is back in 5 s, not 22"),
+    Switch(
+        "RAY_worker_niceness", "0", "at Ray's 15 whatever else runs on the machine comes before the models"
+    ),
     Switch("RAY_USAGE_STATS_ENABLED", "0", "nothing is sent anywhere"),
     Switch("HF_HUB_OFFLINE", "1", "weights come from the manifest, never from a hub at run time"),
     Switch("TOKENIZERS_PARALLELISM", "false", "threads belong to the deployments"),

@@ -35,11 +35,14 @@ class TurnTaking(BaseModel):
     """When the agent speaks and when it yields. Times in ms."""
 
     model_config = ConfigDict(frozen=True)
-    pause_ms: int = Field(default=128, ge=60, le=1000, description="silence that starts speculation")
-    commit_ms: int = Field(default=224, ge=60, description="silence that ends a turn which sounds complete")
+    pause_ms: int = Field(default=64, ge=60, le=1000, description="silence that starts speculation")
+    commit_ms: int = Field(default=240, ge=60, description="silence that ends a turn which sounds complete")
+    unsure_ms: int = Field(default=640, ge=100, description="silence that ends a turn which may be complete")
     patient_ms: int = Field(default=1200, ge=200, description="silence that ends an unfinished turn")
-    complete_above: float = Field(default=0.5, ge=0, le=1, description="turn model: sounds complete")
+    complete_above: float = Field(default=0.5, ge=0, le=1, description="probability: sounds complete")
     interruptible: bool = True
+    greeting_interruptible: bool = True
+    closing_interruptible: bool = False
     filler_after_ms: int = Field(default=2200, ge=200)
     still_there_after_ms: int = Field(default=12_000, ge=1000)
     hang_up_after_ms: int = Field(default=10_000, ge=1000, description="silence after `still_there`")

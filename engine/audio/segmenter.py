@@ -1,8 +1,10 @@
 """From the caller's audio to speech: when it starts, its sound, when it pauses. Sans-I/O, one for a call.
 
 The voice activity network decides what is speech. It is slow to let go (40 to 240 ms after the last sound,
-most in noise), so the end of speech is read from the level: the last 4 ms that stand out of the line's noise
-while the network still says speech. Where speech hardly stands out of the noise the network has the word.
+most in noise) and takes breath after a word for speech, so the end is read from the level: the last 4 ms that
+stand out of the line's noise, and are not far below the words before, while the network still says speech.
+What follows a word much more quietly does not begin speech again either. Where speech hardly stands out of
+the noise the network has the word.
 
 Positions count samples (8,000 Hz) of call audio from 0, lost packets included.
 """
@@ -30,12 +32,15 @@ Vad = Callable[[NDArray[np.float32]], float]
 _BLOCK_SAMPLES = 32
 _STANDS_OUT = 10**0.45
 """4.5 dB above the noise floor: white noise alone passes it in a few of a thousand blocks."""
-_AUDIBLE = 10**-3.0
-"""30 dB under the loudest recent speech: reverberation and breath, not words."""
+_AUDIBLE = 10**-2.2
+"""22 dB under the loudest recent speech: reverberation and breath, not words."""
+_RESUMES = 10**-2.0
+"""What is said next stands above this much under the loudest recent speech; a breath does not."""
 _CLEAR_LINE = 10**2.2
 """22 dB from noise floor to the loudest speech: below that, weak syllables drown in the noise."""
 _CERTAIN = 0.9
-_PEAK_DECAY = 0.97
+_PEAK_DECAY, _SILENT_DECAY = 0.97, 0.95
+"""A chunk: 4 dB a second while speech goes on, 7 dB in silence."""
 _FLOOR_RISE, _FLOOR_FALL = 0.05, 0.3
 _LOWEST_FLOOR = 1e-9
 
@@ -202,14 +207,16 @@ class _Activity:
     def _await(self, at: int, probability: float, loudest: float) -> None:
         end = at + CHUNK_SAMPLES
         waiting = self.began >= at
-        is_speech = probability >= self._config.start_probability and loudest > self._gate
-        if not is_speech and (waiting or probability < self._config.stop_probability):
+        self._peak *= _SILENT_DECAY
+        is_loud = loudest > max(self._gate, self._peak * _RESUMES)
+        is_speech = is_loud and probability >= self._config.start_probability
+        if not is_speech and (waiting or not is_loud or probability < self._config.stop_probability):
             self.began = end
             return
         if end - self.began >= self._min_speech:
             self.speaking = True
             self.ended = end
-            self._peak = loudest
+            self._peak = max(self._peak, loudest)
 
     def _follow(self, at: int, probability: float, power: NDArray[np.float32], loudest: float) -> None:
         end = at + CHUNK_SAMPLES

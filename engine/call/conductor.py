@@ -227,7 +227,7 @@ class Conductor:
         match command:
             case cmd.Transcribe() | cmd.Score():
                 self._work.start(command, self._utterance.audio())
-            case cmd.Retrieve() | cmd.Generate() | cmd.Synthesise():
+            case cmd.ScoreWords() | cmd.Retrieve() | cmd.Generate() | cmd.Synthesise():
                 self._work.start(command, b"")
             case cmd.CancelAttempt(key) | cmd.CancelSpeech(key):
                 self._work.cancel(key)

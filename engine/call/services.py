@@ -52,6 +52,7 @@ class Deadlines:
 
     transcribe: float = 4.0
     score: float = 1.0
+    words: float = 1.0
     retrieve: float = 2.0
     first_token: float = 5.0
     next_token: float = 3.0

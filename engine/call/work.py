@@ -18,7 +18,7 @@ from engine.providers.base import ChatDelta, SpeechRequest
 log = logging.getLogger("parley.call")
 
 Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
-WorkCommand = cmd.Transcribe | cmd.Score | cmd.Retrieve | cmd.Generate | cmd.Synthesise
+WorkCommand = cmd.Transcribe | cmd.Score | cmd.ScoreWords | cmd.Retrieve | cmd.Generate | cmd.Synthesise
 
 
 class Work:
@@ -46,6 +46,8 @@ class Work:
                 self._begin(ev.Stage.TRANSCRIBE, attempt, self._transcribe(attempt, utterance))
             case cmd.Score(attempt):
                 self._begin(ev.Stage.SCORE, attempt, self._score(attempt, utterance))
+            case cmd.ScoreWords(attempt, text):
+                self._begin(ev.Stage.WORDS, attempt, self._score_words(attempt, text))
             case cmd.Retrieve(attempt, query):
                 self._begin(ev.Stage.RETRIEVE, attempt, self._retrieve(attempt, query))
             case cmd.Generate(attempt, _):
@@ -104,6 +106,11 @@ class Work:
             probability = await self._services.turn.score(audio)
         self._emit(ev.Scored(attempt, probability))
 
+    async def _score_words(self, attempt: int, text: str) -> None:
+        async with asyncio.timeout(self._deadlines.words):
+            probability = await self._services.turn.words(text, self._spec.agent.language)
+        self._emit(ev.WordsScored(attempt, probability))
+
     async def _retrieve(self, attempt: int, query: str) -> None:
         agent = self._spec.agent
         async with asyncio.timeout(self._deadlines.retrieve):
@@ -136,4 +143,4 @@ class Work:
         )
         async with asyncio.timeout(self._deadlines.synthesise):
             speech = await self._services.tts.synthesise(request)
-        self._emit(ev.Synthesised(command.piece, speech.audio))
+        self._emit(ev.Synthesised(command.piece, speech.audio, speech.voice))

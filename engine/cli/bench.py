@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from engine.cli.bench_engine import EngineOptions, bench_engine
 from engine.cli.call import (
     fail_on_violations,
     judge_turns,
@@ -89,11 +91,23 @@ class BenchOptions:
 @click.option("--judge/--no-judge", "judged", default=True, help="Listen to the answers after the calls.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the report to this file.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write WAV and JSON of each call here.")
-def bench(rounds: int | None, **given: Any) -> None:
+@click.option(
+    "--engine-only",
+    is_flag=True,
+    help="Instead, measure a server of its own with stubs for the models: 12 calls, 12 rounds unless told.",
+)
+@click.option("--pin", is_flag=True, help="With --engine-only: keep the simulated callers on one core.")
+@click.pass_context
+def bench(ctx: click.Context, /, engine_only: bool, pin: bool, rounds: int | None, **given: Any) -> None:
     """Place CALLS simultaneous calls of ROUNDS questions each and print what the callers' ears got.
 
     Voice to voice: last loud frame of a question sent -> first loud frame of its answer played out.
     """
+    if engine_only:
+        bench_engine(EngineOptions(pin=pin, **_given_for_engine(ctx)))
+        return
+    if pin:
+        raise UsageError("--pin goes with --engine-only")
     scenario = SCENARIOS[given["scenario"]]
     options = BenchOptions(rounds=rounds or scenario.rounds(given["calls"]), **given)
     run = asyncio.run(measure(options, scenario))
@@ -109,6 +123,22 @@ def bench(rounds: int | None, **given: Any) -> None:
         assert options.out is not None
         write_outputs(result, options.out, name=f"call-{number}")
     fail_on_violations(*(result for _, result in results))
+
+
+def _given_for_engine(ctx: click.Context) -> dict[str, Any]:
+    """The options on the command line; raises UsageError for one that says nothing about the engine alone."""
+    given = {}
+    for parameter in ctx.command.params:
+        name = parameter.name or ""
+        if ctx.get_parameter_source(name) is not ParameterSource.COMMANDLINE or name in (
+            "engine_only",
+            "pin",
+        ):
+            continue
+        if name not in EngineOptions.__dataclass_fields__:
+            raise UsageError(f"{parameter.opts[0]} does not go with --engine-only")
+        given[name] = ctx.params[name]
+    return given
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +201,21 @@ def assemble(options: BenchOptions, run: Run, scenario: Scenario) -> dict[str, A
         script = [spoken.utterance for result in results for spoken in result.spoken]
         judge_turns([turn for result in results for turn in scenario.judged(result)], script)
     asked = asdict(options)
+    figures = summarise(run.outcomes)
     return {
         "date": run.started.isoformat(timespec="seconds"),
         "options": {name: asked[name] for name in ("scenario", "calls", "rounds", "of", "noise", "seed")},
         **tries(scenario, results),
-        **summarise(run.outcomes),
+        **figures,
         "server": asdict(run.server) if run.server else None,
+        "cpu_s_a_turn": _cpu_a_turn(run.server, figures["questions"]["answered"]),
         "simulator": {"cpu_cores": round(run.simulator_cores, 3), "pid": os.getpid()},
         "machine": machine(),
         "versions": versions(),
         "details": [call_row(outcome) for outcome in run.outcomes],
     }
+
+
+def _cpu_a_turn(server: Usage | None, turns: int) -> float | None:
+    """CPU-seconds that the server used for each answered turn, what it uses while idle included."""
+    return round(server.cpu_cores * server.wall_s / turns, 3) if server and turns else None

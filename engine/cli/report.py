@@ -35,7 +35,8 @@ class Stage(NamedTuple):
 STAGES = (
     Stage("pause", ("speech_end",), "pause"),
     Stage("transcript", ("pause",), "transcript"),
-    Stage("turn score", ("pause",), "score"),
+    Stage("intonation", ("pause",), "score"),
+    Stage("words", ("transcript",), "words"),
     Stage("end of turn", ("speech_end",), "confirmed"),
     Stage("context", ("transcript",), "context"),
     Stage("first token", ("transcript", "context"), "first_token"),
@@ -130,6 +131,7 @@ def summarise(outcomes: Sequence[Outcome]) -> dict[str, Any]:
             "right_share": _share(sum(judgement.right for judgement in judged), len(judged)),
         },
         "stages_ms": {name: spread(times) for name, times in stages.items()},
+        "vain": sum((Counter(done.vain) for turn in turns for done in turn.done), Counter[str]()),
         "talk_over_ms": sum(turn.talk_over_ms for turn in turns),
         "gaps": sum(turn.gaps for turn in turns),
         "calls": {
@@ -199,6 +201,9 @@ def render(report: Mapping[str, Any]) -> list[str]:
         right = f"{questions['right']} of {questions['judged']}{_percent(questions['right_share'])}"
         lines.append(f"rightly  {right}")
     lines.append(f"talk-over {report['talk_over_ms']} ms, gaps in speech {report['gaps']}")
+    if vain := report["vain"]:
+        made = ", ".join(f"{count} {what}" for what, count in vain.items())
+        lines.append(f"for nothing, in pauses that were not the end: {made}")
     for reason, count in {**calls["failed"], **calls["violations"]}.items():
         lines.append(f"{count} x {reason}")
     if calls["cut_short"]:
@@ -226,6 +231,8 @@ def _surroundings(report: Mapping[str, Any]) -> Iterator[str]:
             f"server: {server['cpu_cores']:.2f} cores, {memory} MiB private at start/peak/end, "
             f"{server['processes']} processes"
         )
+        if report["cpu_s_a_turn"] is not None:
+            yield f"server: {report['cpu_s_a_turn']:.2f} CPU-seconds a turn, idling included"
     simulator, late = report.get("simulator"), report["simulator_late_ms"]
     if simulator and late:
         yield f"simulator: {simulator['cpu_cores']:.2f} cores, ticks late by p99 {late['p99']:.1f} ms"

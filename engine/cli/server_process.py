@@ -22,6 +22,7 @@ import psutil
 from engine import switches
 from engine.config import Settings
 from engine.errors import ConfigurationError
+from engine.providers.stub import StubDelays
 
 STOP_S = 30.0
 LOG = "server.log"
@@ -30,10 +31,17 @@ LOG = "server.log"
 class ServerProcess:
     """`events` yields what the server reports, in order, until it has ended.
 
-    `environ` is what it was started with: whoever has that can join its Ray.
+    `environ` is what it was started with: whoever has that can join its Ray. With `stubs` it has no models.
     """
 
-    def __init__(self, settings: Settings, *, config: Path, knowledge: Path | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        config: Path,
+        knowledge: Path | None = None,
+        stubs: StubDelays | None = None,
+    ) -> None:
         try:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -44,6 +52,8 @@ class ServerProcess:
         command = [sys.executable, "-m", "deployments.server", "--config", str(config)]
         if knowledge is not None:
             command += ["--knowledge", str(knowledge)]
+        if stubs is not None:
+            command += ["--stubs", stubs.model_dump_json()]
         with self.log_path.open("w") as log:
             # A session of its own: a Ctrl-C at the terminal reaches Ray's processes only through this one.
             self._process = subprocess.Popen(
@@ -117,6 +127,7 @@ def environment(settings: Settings) -> dict[str, str]:
     environ["PARLEY_DATA_DIR"] = str(settings.data_dir)
     environ["PARLEY_MODELS_DIR"] = str(settings.models_dir)
     environ["PARLEY_HOST"], environ["PARLEY_PORT"] = settings.host, str(settings.port)
+    environ["PARLEY_MAX_CALLS"] = str(settings.max_calls)
     environ["PYTHONPATH"] = os.pathsep.join([str(Path.cwd()), *filter(None, [os.environ.get("PYTHONPATH")])])
     environ["PYTHONUNBUFFERED"] = "1"
     return environ

@@ -32,9 +32,16 @@ class Answerer:
         return Piece(f"{self._epoch}.{next(self._numbers)}", normalise(text, self.agent.language))
 
     def phrase(self, kind: Kind, text: str, then: Then = Then.LISTEN) -> Reply:
-        """A fixed phrase as a reply. A closing cannot be interrupted."""
-        interruptible = self.agent.turn_taking.interruptible and then is not Then.HANG_UP
+        """A fixed phrase as a reply."""
+        interruptible = self.interruptible(kind, then)
         return Reply(kind, then, [self.new_piece(text)], complete=True, interruptible=interruptible)
+
+    def interruptible(self, kind: Kind, then: Then) -> bool:
+        """Whether speech over it holds it."""
+        settings = self.agent.turn_taking
+        if then is Then.HANG_UP:
+            return settings.closing_interruptible
+        return settings.interruptible and (kind is not Kind.GREETING or settings.greeting_interruptible)
 
     def heard(self, text: str) -> None:
         """The caller heard this of the answer to the last turn."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from engine.dialog.endpoint import Evidence
+from engine.dialog.events import Stage
 from engine.dialog.reply import Reply
 from engine.providers.base import ChatDelta, Transcript
 from engine.speech.clauses import ClauseCutter
@@ -20,9 +22,22 @@ class Attempt:
     id: int
     through: int
     stamps: dict[str, float]
+    begun: bool = False
+    """Whether its work was asked for: in a pause that is still very short it may be put off."""
     transcript: Transcript | None = None
-    probability: float | None = None
-    scored: bool = False
+    intonation: float | None = None
+    words: float | None = None
+    """Probabilities that the turn is over: the turn model's, and that of the words alone."""
+    waiting_for: set[Stage] = field(default_factory=set)
+    """Witnesses of the end of turn that have not spoken yet."""
+    by_keys: bool = False
+    """Pressed, not said: nothing can be added to it by voice."""
+    recovered: bool = False
+    """Its turn stands in the journal of an actor that died; the audio is gone."""
+    vain: dict[str, int] = field(default_factory=dict)
+    """What was made for nothing in this turn before this attempt."""
+    served: dict[str, str] = field(default_factory=dict)
+    """Stage -> the model or vendor that did it."""
     committed: bool = False
     facts: tuple[str, ...] = ()
     reply: Reply | None = None
@@ -40,6 +55,17 @@ class Attempt:
 
     def silence_ms(self, now: float) -> float:
         return (now - self.speech_end) * 1000
+
+    @property
+    def evidence(self) -> Evidence:
+        """What is known about whether the turn is over."""
+        text = self.transcript.text if self.transcript is not None else ""
+        return Evidence(text, self.intonation, self.words)
+
+    def serve(self, stage: str, by: str) -> None:
+        """Note who did a stage."""
+        if by:
+            self.served[stage] = by
 
     def stamp(self, name: str, now: float) -> None:
         """Note when something happened first."""

@@ -24,6 +24,14 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreWords:
+    """Ask whether these words are a finished utterance."""
+
+    attempt: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Retrieve:
     attempt: int
     query: str
@@ -84,6 +92,11 @@ class Play:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldPlayout:
+    """Stop playing and tell how far the caller heard, as for speech over the agent."""
+
+
+@dataclass(frozen=True, slots=True)
 class ResumePlayout:
     """It was no interruption: go on from where the caller stopped hearing."""
 
@@ -105,10 +118,11 @@ class HangUp:
     reason: str
 
 
-EdgeCommand = Play | ResumePlayout | FlushPlayout | Tell | HangUp
+EdgeCommand = Play | HoldPlayout | ResumePlayout | FlushPlayout | Tell | HangUp
 Command = (
     Transcribe
     | Score
+    | ScoreWords
     | Retrieve
     | Generate
     | Synthesise

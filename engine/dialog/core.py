@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from engine.dialog import commands as cmd
 from engine.dialog import events as ev
-from engine.dialog import failures
+from engine.dialog import failures, keypad, pause
 from engine.dialog.answering import Answerer
 from engine.dialog.attempt import Attempt
-from engine.dialog.backchannel import is_backchannel
-from engine.dialog.endpoint import wait_ms
-from engine.dialog.keypad import QUIET_S, Keypad
 from engine.dialog.prompt import Exchange
 from engine.dialog.reply import Kind, Reply, Then
 from engine.dialog.scribe import Scribe
+from engine.dialog.speculation import Speculation
 from engine.dialog.table import TABLE, Phase
 from engine.dialog.timers import Timers
 from engine.dialog.voice import Voice
-from engine.providers.base import Transcript
 from models import AgentConfig
 
-UNHEARD_TURNS = 3
-"""After so many utterances in a row without a word in them the agent says that it understood nothing."""
+HELD_S = 0.5
+"""How long an edge is given to say how far the caller heard, before the agent says its last words."""
 
 
 class Dialog:
@@ -51,12 +48,18 @@ class Dialog:
         self.voice = Voice(self.answerer, self._scribe, self._out)
         self.timers = Timers()
         self._max_call_s = max_call_s
+        self.speculation = Speculation()
+        self.keypad = keypad.Keypad()
+        self.talking = False
+        """Whether the caller is heard at this moment, in whatever phase."""
+        self.said_before = ""
+        """Words of this turn whose audio is gone: its first half, when its actor died."""
+        self.unheard_turns = 0
         self._attempts = 0
+        self._through = 0
         self._reopened = False
-        self._overlap = False
         self._asked_still_there = False
-        self._unheard_turns = 0
-        self._keypad = Keypad()
+        self._last_words: str | None = None
 
     @property
     def wake_at(self) -> float | None:
@@ -69,6 +72,11 @@ class Dialog:
 
     def handle(self, event: ev.Event, now: float) -> list[cmd.Command]:
         """What to do about an event; an event without a row in the table asks for nothing."""
+        match event:
+            case ev.CallerSpoke():
+                self.talking = True
+            case ev.CallerPaused():
+                self.talking = False
         handler = TABLE.get((type(event), self.phase))
         if handler is not None:
             getattr(self, handler)(event, now)
@@ -97,7 +105,7 @@ class Dialog:
         self._say_last(self.agent.phrases.closing, now)
 
     def _finish(self, reason: str) -> None:
-        self._drop_attempt()
+        self.drop_attempt()
         self.end_reason = reason
         self.phase = Phase.ENDED
         self.timers.clear()
@@ -109,40 +117,35 @@ class Dialog:
         self.enter(Phase.HEARING, now)
 
     def go_on_hearing(self, event: ev.CallerSpoke, now: float) -> None:
-        self._drop_attempt()
+        self.drop_attempt()
         self.enter(Phase.HEARING, now)
 
     def reopen_turn(self, event: ev.CallerSpoke, now: float) -> None:
         """The turn was not over after all: the same turn goes on, and nothing of an answer was heard."""
-        self._drop_attempt()
+        self.drop_filler()
+        attempt = self.attempt
+        if attempt is not None and attempt.by_keys:
+            return  # keys are a turn for themselves: what is said now is the next one
+        if attempt is not None and attempt.recovered and attempt.transcript is not None:
+            self.said_before = attempt.transcript.text
+        self.drop_attempt()
         if self.history:
             self.history.pop()
         self._reopened = True
-        if self.voice.filler is not None:
-            self.voice.filler = None
-            self.do(cmd.FlushPlayout())
         self.enter(Phase.HEARING, now)
 
     def interrupt(self, event: ev.CallerSpoke, now: float) -> None:
         if self.voice.interruptible:
             self.enter(Phase.INTERRUPTED, now)
-        else:
-            self._overlap = True
 
     def cancel_attempt(self, event: ev.CallerSpoke, now: float) -> None:
-        self._drop_attempt()
+        self.drop_attempt()
 
     def ignore_overlap(self, event: ev.CallerPaused, now: float) -> None:
-        if self._overlap:
-            self._overlap = False
-            self.do(cmd.EndUtterance())
+        self.do(cmd.EndUtterance())
 
     def attempt_answer(self, event: ev.CallerPaused, now: float) -> None:
-        self._drop_attempt()
-        self.attempt = self.new_attempt(event.at, {"speech_end": now - event.silence_ms / 1000, "pause": now})
-        if self.phase is Phase.HEARING:
-            self.enter(Phase.PAUSED, now)
-        self.do(cmd.Transcribe(self.attempt.id), cmd.Score(self.attempt.id))
+        pause.begin(self, event, now)
 
     def new_attempt(self, through: int, stamps: dict[str, float]) -> Attempt:
         self._attempts += 1
@@ -151,87 +154,50 @@ class Dialog:
     # What the pause was
 
     def take_transcript(self, event: ev.Transcribed, now: float) -> None:
-        attempt = self.attempt
-        if attempt is None or attempt.id != event.attempt:
-            return
-        attempt.transcript = event.transcript
-        attempt.stamp("transcript", now)
-        text = event.transcript.text
-        if self.phase is Phase.INTERRUPTED:
-            if not text or is_backchannel(text):
-                self.resume(now)
-                return
-            self._yield_floor(now)
-        elif not text:
-            self._hear_nothing(now)
-            return
-        self.do(*self.answerer.plan(attempt))
-        self.commit_if_over(now)
+        pause.take_transcript(self, event, now)
 
     def take_score(self, event: ev.Scored, now: float) -> None:
-        attempt = self.attempt
-        if attempt is None or attempt.id != event.attempt:
-            return
-        attempt.probability, attempt.scored = event.probability, True
-        attempt.stamp("score", now)
-        self.commit_if_over(now)
+        pause.take_witness(self, event.attempt, ev.Stage.SCORE, event.probability, now)
 
-    def _hear_nothing(self, now: float) -> None:
-        """Noise: forget it. When it keeps coming, say that nothing was understood."""
-        self._drop_attempt()
-        self.do(cmd.EndUtterance())
-        self._unheard_turns += 1
-        if self._unheard_turns < UNHEARD_TURNS:
-            self.enter(Phase.LISTENING, now)
-            return
-        self._unheard_turns = 0
-        self.say(self.answerer.phrase(Kind.NOT_HEARD, self.agent.phrases.not_heard), now)
+    def take_words(self, event: ev.WordsScored, now: float) -> None:
+        pause.take_witness(self, event.attempt, ev.Stage.WORDS, event.probability, now)
 
     def resume(self, now: float) -> None:
         """A cough or a backchannel: the agent goes on from where it was heard."""
-        self._drop_attempt()
+        self.drop_attempt()
         self.enter(Phase.SPEAKING, now)
         self.do(cmd.EndUtterance(), cmd.ResumePlayout())
-        self._release(now)
+        self.release(now)
         self.go_on_if_heard(now)
 
-    def _yield_floor(self, now: float) -> None:
+    def yield_floor(self, now: float) -> None:
         """A real turn over the agent: drop what was not heard."""
         self.voice.cut(self.turn)
         self.do(cmd.FlushPlayout())
         self.enter(Phase.PAUSED, now)
 
-    def commit_if_over(self, now: float) -> None:
-        attempt = self.attempt
-        if self.phase is not Phase.PAUSED or attempt is None or attempt.transcript is None:
-            return
-        settings = self.agent.turn_taking
-        wait = float(settings.patient_ms)
-        if attempt.scored:
-            wait = wait_ms(settings, attempt.transcript.text, attempt.probability)
-        # A microsecond of slack: a timer set for this very moment must not find it too early.
-        if attempt.silence_ms(now) + 1e-3 >= wait:
-            self._commit(attempt, now)
-        else:
-            self.timers.set("commit", attempt.speech_end + wait / 1000)
-
-    def _commit(self, attempt: Attempt, now: float) -> None:
+    def commit(self, attempt: Attempt, now: float) -> None:
         """The turn is over: from here on the answer may be heard."""
         assert attempt.transcript is not None
         if not self._reopened:
             self.turn += 1
         self._reopened = False
-        self._unheard_turns = 0
+        self.unheard_turns = 0
+        self.said_before = ""
+        self._through = max(self._through, attempt.through)
         attempt.committed = True
+        attempt.vain = self.speculation.turn_over()
         attempt.stamp("confirmed", now)
         self.history.append(Exchange(caller=attempt.transcript.text, agent="", facts=attempt.facts))
         self.enter(Phase.THINKING, now)
         self.timers.set("filler", attempt.speech_end + self.agent.turn_taking.filler_after_ms / 1000)
         self.do(*self._scribe.turn_ended(self.turn, attempt), *self.answerer.synthesise_next(attempt))
-        self._release(now)
+        self.release(now)
 
-    def _drop_attempt(self) -> None:
+    def drop_attempt(self) -> None:
+        self.timers.cancel("attempt")
         if self.attempt is not None:
+            self.speculation.dropped(self.attempt)
             self.do(cmd.CancelAttempt(self.attempt.id))
             if self.attempt.reply is not None:
                 self.voice.hush(self.attempt.reply)
@@ -257,6 +223,7 @@ class Dialog:
             return
         if event.delta.text.strip():
             attempt.stamp("first_token", now)
+        attempt.serve("llm", event.delta.served_by)
         self.do(*self.answerer.take_delta(attempt, event.delta))
         if attempt.reply.complete and not attempt.reply.pieces:
             # The model said nothing: an honest phrase is better than silence.
@@ -269,8 +236,9 @@ class Dialog:
             if piece is not None:
                 if attempt is not None:
                     attempt.stamp("first_audio", now)
+                    attempt.serve("tts", event.served_by)
                 self.voice.give(reply, attempt, piece, event.ulaw)
-        self._release(now)
+        self.release(now)
         self.go_on_if_heard(now)
 
     def replies(self) -> list[tuple[Reply, Attempt | None]]:
@@ -280,12 +248,12 @@ class Dialog:
 
     def say(self, reply: Reply, now: float) -> None:
         """Say a phrase of the agent's own accord."""
-        self._drop_attempt()
+        self.drop_attempt()
         self.voice.begin(reply, None)
         self.enter(Phase.SPEAKING, now)
         self.do(*self.answerer.synthesise(reply))
 
-    def _release(self, now: float) -> None:
+    def release(self, now: float) -> None:
         """Let the caller hear what is ready. Nothing is released before the turn is over or while held."""
         attempt = self.attempt
         if self.phase is Phase.SPEAKING and self.voice.reply is not None:
@@ -295,9 +263,12 @@ class Dialog:
             attempt.stamp("released", now)
             self.attempt = None
             self.voice.begin(attempt.reply, attempt)
-            self.enter(Phase.SPEAKING, now)
+            # Who is talking by now is talking over it: the edge holds it as soon as it arrives.
+            talked_over = self.talking and attempt.reply.interruptible
+            self.enter(Phase.INTERRUPTED if talked_over else Phase.SPEAKING, now)
             self.voice.play(attempt.reply, self.turn)
-            self.do(cmd.EndUtterance())
+            if not talked_over:
+                self.do(cmd.EndUtterance())
         elif self.phase is Phase.THINKING and self.voice.filler is not None:
             self.voice.play(self.voice.filler, self.turn)
 
@@ -307,7 +278,7 @@ class Dialog:
         if attempt is self.voice.answering:
             self.voice.reply = reply
         self.do(*self.answerer.synthesise_next(attempt))
-        self._release(now)
+        self.release(now)
 
     # What the caller heard
 
@@ -320,6 +291,8 @@ class Dialog:
 
     def note_held(self, event: ev.PlayoutHeld, now: float) -> None:
         self.voice.note_held(event.heard)
+        if self._last_words is not None:
+            self._close(now)
 
     def go_on_if_heard(self, now: float) -> None:
         """When everything was heard: listen again, or hang up after a goodbye."""
@@ -331,8 +304,9 @@ class Dialog:
         if reply is not None and reply.then is Then.HANG_UP:
             self._finish("agent ended the call")
             return
-        talking, self._overlap = self._overlap, False
-        self.enter(Phase.HEARING if talking else Phase.LISTENING, now)
+        self.enter(Phase.HEARING if self.talking else Phase.LISTENING, now)
+        if self.keypad.ready:
+            keypad.commit(self, now)
 
     def take_failure(self, event: ev.Failed, now: float) -> None:
         failures.take(self, event, now)
@@ -343,7 +317,7 @@ class Dialog:
         for name in self.timers.pop_due(now):
             match name:
                 case "commit":
-                    self.commit_if_over(now)
+                    pause.commit_if_over(self, now)
                 case "filler" if not self._answer_is_near():
                     self.voice.filler = self.answerer.phrase(
                         Kind.FILLER, self.agent.phrases.filler, Then.WAIT
@@ -355,39 +329,56 @@ class Dialog:
                     self._asked_still_there = True
                     self.say(self.answerer.phrase(Kind.STILL_THERE, self.agent.phrases.still_there), now)
                 case "digits":
-                    self._commit_digits(now)
+                    keypad.commit(self, now)
+                case "attempt":
+                    pause.listen(self, now)
                 case "limit":
                     self._say_last(self.agent.phrases.time_limit, now)
+                case "last words":
+                    self._close(now)
 
     def _answer_is_near(self) -> bool:
         """Whether its words are there and only their audio is missing: a filler would delay them."""
         return self.attempt is not None and self.attempt.reply is not None and bool(self.attempt.reply.pieces)
 
     def _say_last(self, text: str, now: float) -> None:
-        """The agent ends the call: whatever is being said gives way to a closing that is played out."""
-        self._silence_agent()
+        """The agent ends the call: what is being said is cut where the caller heard it, then the closing."""
+        if self.voice.reply is not None and self.voice.reply.then is Then.HANG_UP:
+            return  # it is closing already
+        self._last_words = text
+        if self.phase is Phase.SPEAKING and self.voice.reply is not None and self.voice.reply.released:
+            self.do(cmd.HoldPlayout())
+            self.timers.set("last words", now + HELD_S)
+        else:
+            self._close(now)
+
+    def _close(self, now: float) -> None:
+        if self._last_words is None:
+            return
+        text, self._last_words = self._last_words, None
+        self.timers.cancel("last words")
+        self.silence_agent()
         self.say(self.answerer.phrase(Kind.CLOSING, text, Then.HANG_UP), now)
 
-    def _silence_agent(self) -> None:
+    def silence_agent(self) -> None:
+        """Drop what was not heard of what is being said."""
         if self.voice.reply is not None:
             self.voice.cut(self.turn)
             self.do(cmd.FlushPlayout())
 
-    def collect_digit(self, event: ev.DigitPressed, now: float) -> None:
-        if self._keypad.press(event.digit):
-            self._commit_digits(now)
-        elif self._keypad:
-            self.timers.set("digits", now + QUIET_S)
+    def drop_filler(self) -> None:
+        """The edge has held it: nothing else would be heard behind it."""
+        if self.voice.filler is not None:
+            self.voice.filler = None
+            self.do(cmd.FlushPlayout())
 
-    def _commit_digits(self, now: float) -> None:
-        """Keys are a turn of their own, whatever was being said."""
-        self.timers.cancel("digits")
-        self._silence_agent()
-        self._drop_attempt()
-        self.attempt = self.new_attempt(0, {"speech_end": now, "pause": now})
-        self.attempt.transcript = Transcript(self._keypad.take(), self.agent.language)
-        self.do(*self.answerer.plan(self.attempt))
-        self._commit(self.attempt, now)
+    def collect_digit(self, event: ev.DigitPressed, now: float) -> None:
+        keypad.collect(self, event.digit, now)
+
+    @property
+    def through(self) -> int:
+        """Up to which sample the caller's speech is in the journal."""
+        return self._through
 
     def enter(self, phase: Phase, now: float) -> None:
         """Change the phase; timers that belong to a phase end with it."""

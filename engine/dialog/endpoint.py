@@ -1,13 +1,16 @@
 """When is a turn over? Pure functions of what is known in the pause.
 
-The turn model hears intonation but says "complete" to most questions cut in half; the transcript shows an
-unfinished sentence but not intonation. Together with the silence they decide: sounding complete in both ends
-the turn early, sounding unfinished in either makes the agent patient.
+Three witnesses: the turn model hears intonation, but takes many questions that are cut in half for finished
+ones; a small language model knows how likely these words are to be all, but hears nothing; rules know what
+neither does, such as that a number is still being told. Sounding complete in sum ends the turn early;
+sounding unfinished makes the agent patient; in between it waits for a moment longer.
 """
 
 from __future__ import annotations
 
+import math
 import re
+from dataclasses import dataclass
 
 from models import TurnTaking
 
@@ -20,6 +23,38 @@ _UNFINISHED_LAST_WORDS = frozenset(_UNFINISHED.split())
 _DIGITS_AT_END = re.compile(r"(\d[\s\-.,]*){2,}$")
 _SPELLED_AT_END = re.compile(r"(\b[A-Za-z]\b[\s\-.,]*){3,}$")
 _ADDRESS_AT_END = re.compile(r"(@|\bat\b|\bdot\b)\s*\w*\W*$", re.IGNORECASE)
+_ASKS = re.compile(
+    r"^(?:(?:and|so|but|or|well|um|uh|okay|hi|hello|hey|please|then)\W+)*"
+    r"(?:(?:\w+\W+)?(?:what|when|where|who|whom|whose|which|how|why)"
+    r"|is|are|am|was|were|do|does|did|can|could|will|would|should|shall|may|might|must|have|has|tell)\b",
+    re.IGNORECASE,
+)
+_SHORT_WORDS = 3
+"""A shorter statement ("Cash.", "On Monday.") is an answer, not the way to a question."""
+
+_INTONATION_WEIGHT = 0.7
+"""Of the turn model's log-odds beside the words' own; from the tuning recordings (docs/turn-taking.md)."""
+_SURE = 1e-3
+"""No witness is believed to be surer than this."""
+_HOPELESS = 0.05
+"""Below this probability the utterance is taken to go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the pause is judged by. Probabilities that the turn is over; None: that witness is missing."""
+
+    text: str
+    intonation: float | None = None
+    words: float | None = None
+
+    @property
+    def probability(self) -> float | None:
+        """Of both models together; None where neither spoke."""
+        if self.intonation is None and self.words is None:
+            return None
+        odds = _INTONATION_WEIGHT * _log_odds(self.intonation) + _log_odds(self.words)
+        return 1 / (1 + math.exp(-odds))
 
 
 def unfinished(text: str) -> bool:
@@ -38,16 +73,28 @@ def unfinished(text: str) -> bool:
     return bool(words) and words[-1] in _UNFINISHED_LAST_WORDS
 
 
-def wait_ms(settings: TurnTaking, text: str, probability: float | None) -> float:
-    """Silence after which the turn is over, in ms, given its transcript and the turn model's probability.
+def leads_up(text: str) -> bool:
+    """Whether the last sentence tells instead of asks ("I have a toothache."): a question may well follow."""
+    last = re.split(r"[.!?]\s+", text.strip())[-1]
+    return not last.endswith("?") and len(last.split()) > _SHORT_WORDS and not _ASKS.search(last)
 
-    Without a probability (the model failed) the words decide alone, at half the patience.
-    """
-    if unfinished(text):
+
+def wait_ms(settings: TurnTaking, evidence: Evidence) -> float:
+    """Silence after which the turn is over, in ms, counted from the last word."""
+    if unfinished(evidence.text):
         return float(settings.patient_ms)
+    probability = evidence.probability
     if probability is None:
-        return (settings.commit_ms + settings.patient_ms) / 2
-    if probability >= settings.complete_above:
-        return float(settings.commit_ms)
-    missing = (settings.complete_above - probability) / settings.complete_above
-    return settings.commit_ms + (settings.patient_ms - settings.commit_ms) * (0.4 + 0.6 * missing)
+        return float(settings.unsure_ms)
+    if probability < _HOPELESS:
+        return float(settings.patient_ms)
+    if probability < settings.complete_above or leads_up(evidence.text):
+        return float(settings.unsure_ms)
+    return float(settings.commit_ms)
+
+
+def _log_odds(probability: float | None) -> float:
+    if probability is None:
+        return 0.0
+    bounded = min(max(probability, _SURE), 1 - _SURE)
+    return math.log(bounded / (1 - bounded))

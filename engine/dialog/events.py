@@ -13,6 +13,7 @@ class Stage(StrEnum):
 
     TRANSCRIBE = "transcribe"
     SCORE = "score"
+    WORDS = "words"
     RETRIEVE = "retrieve"
     GENERATE = "generate"
     SYNTHESISE = "synthesise"
@@ -114,6 +115,14 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
+class WordsScored:
+    """Probability that the words of an attempt are a finished utterance."""
+
+    attempt: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class Retrieved:
     attempt: int
     passages: tuple[Passage, ...]
@@ -131,6 +140,7 @@ class Generated:
 class Synthesised:
     piece: str
     ulaw: bytes
+    served_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +171,7 @@ Event = (
     EdgeEvent
     | Transcribed
     | Scored
+    | WordsScored
     | Retrieved
     | Generated
     | Synthesised

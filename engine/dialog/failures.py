@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.dialog import commands as cmd
+from engine.dialog import keypad, pause
 from engine.dialog.events import Failed, Stage, Synthesised
 from engine.dialog.reply import Kind
 from engine.dialog.table import Phase
+from engine.providers.base import Transcript
 
 if TYPE_CHECKING:
     from engine.dialog.attempt import Attempt
@@ -23,9 +25,10 @@ def take(dialog: Dialog, event: Failed, now: float) -> None:
     if attempt is None:
         return
     match event.stage:
-        case Stage.SCORE:
-            attempt.scored = True
-            dialog.commit_if_over(now)
+        case Stage.SCORE | Stage.WORDS:
+            pause.take_witness(dialog, attempt.id, event.stage, None, now)
+        case Stage.TRANSCRIBE if dialog.keypad.ready:
+            keypad.commit_with(dialog, Transcript("", dialog.agent.language), now)
         case Stage.TRANSCRIBE if dialog.phase is Phase.INTERRUPTED:
             dialog.resume(now)
         case Stage.TRANSCRIBE:

@@ -120,7 +120,7 @@ def _go_on_speaking(dialog: Dialog, story: _Story, known: dict[str, PieceHeard],
             piece.finished = heard.samples >= heard.total
     more_to_come = story.kind is Kind.REPLY and story.open_turn is not None
     reply = Reply(story.kind, story.then, story.released, complete=not more_to_come)
-    reply.interruptible = dialog.agent.turn_taking.interruptible and story.then is not Then.HANG_UP
+    reply.interruptible = dialog.answerer.interruptible(story.kind, story.then)
     attempt = _answering(dialog, story) if more_to_come else None
     dialog.voice.begin(reply, attempt)
     dialog.enter(Phase.SPEAKING, now)
@@ -141,5 +141,5 @@ def _think_again(dialog: Dialog, story: _Story, now: float) -> None:
 def _answering(dialog: Dialog, story: _Story) -> Attempt:
     attempt = dialog.new_attempt(story.through, {})
     attempt.transcript = story.open_turn
-    attempt.committed = attempt.scored = True
+    attempt.committed = attempt.recovered = True
     return attempt

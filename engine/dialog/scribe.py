@@ -47,7 +47,12 @@ class Scribe:
         }
         told: list[Command] = [_tell("heard", turn=turn, text=text, interrupted=reply.interrupted)]
         if attempt is not None:
-            timeline = {"stamps": self._unix_stamps(attempt), "tokens": attempt.tokens}
+            timeline = {
+                "stamps": self._unix_stamps(attempt),
+                "tokens": attempt.tokens,
+                "served": attempt.served,
+                "vain": attempt.vain,
+            }
             data |= timeline | {"facts": list(attempt.facts)}
             user = attempt.transcript.text if attempt.transcript else ""
             told.append(_tell("turn", turn=turn, user=user, agent=text, kind=reply.kind.value, **timeline))

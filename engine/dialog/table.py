@@ -58,6 +58,7 @@ RULES: tuple[Rule, ...] = (
     Rule(ev.CallerPaused, (_P.SPEAKING,), "ignore_overlap", "speech over a phrase that is not interruptible"),
     Rule(ev.Transcribed, _ALIVE, "take_transcript", "words for an attempt"),
     Rule(ev.Scored, _ALIVE, "take_score", "the turn model's probability for an attempt"),
+    Rule(ev.WordsScored, _ALIVE, "take_words", "the probability that an attempt's words are all"),
     Rule(ev.Retrieved, _ALIVE, "take_passages", "knowledge for an attempt"),
     Rule(ev.Generated, _ALIVE, "take_delta", "reply text for an attempt"),
     Rule(ev.Synthesised, _ALIVE, "take_audio", "audio for a piece"),

@@ -27,6 +27,8 @@ class Transcript:
     audio_ms: int = 0
     decode: Literal["window", "full", "stream"] = "window"
     """How it was decoded: right-sized window, the full 30 s window, or as it was heard."""
+    served_by: str = ""
+    """The model or vendor, for the turn's timeline; so with the other results."""
 
 
 class SttSession(Protocol):
@@ -44,6 +46,10 @@ class SpeechToText(Protocol):
 class TurnModel(Protocol):
     async def score(self, audio: bytes) -> float:
         """Probability (0 to 1) that the caller has finished; looks at the last 8 s at most."""
+        ...
+
+    async def words(self, text: str, language: str) -> float:
+        """Probability (0 to 1) that the words are a finished utterance; 0.5 where that cannot be told."""
         ...
 
 
@@ -75,6 +81,7 @@ class ChatDelta:
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
     completion_tokens: int | None = None
+    served_by: str = ""
 
 
 class LanguageModel(Protocol):

@@ -55,7 +55,10 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class TurnDone:
-    """A turn is over. `stamps`: name -> Unix time in ms, the server's; `served`: stage -> who did it."""
+    """A turn is over. `stamps`: name -> Unix time in ms, the server's; `served`: stage -> who did it;
+
+    `vain`: what was prepared in pauses that were not the end: transcripts, replies, clauses.
+    """
 
     turn: int
     user: str = ""
@@ -64,6 +67,7 @@ class TurnDone:
     stamps: dict[str, float] = field(default_factory=dict)
     tokens: dict[str, float] = field(default_factory=dict)
     served: dict[str, str] = field(default_factory=dict)
+    vain: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

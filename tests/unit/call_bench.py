@@ -64,6 +64,9 @@ class Models:
     async def score(self, audio: bytes) -> float:
         return 0.95
 
+    async def words(self, text: str, language: str) -> float:
+        return 0.9
+
     async def search(self, company_id: str, query: str, limit: int, language: str) -> Sequence[Passage]:
         return [Passage("We open at nine.", 0.9)]
 
@@ -205,6 +208,12 @@ class Socket:
 
     def told(self, kind: str) -> list[dict[str, Any]]:
         return [m["parley"] for m in self.sent if m["event"] == "parley" and m["parley"]["type"] == kind]
+
+    @property
+    def played_ms(self) -> float:
+        """How much audio the edge sent."""
+        payloads = (m["media"]["payload"] for m in self.sent if m["event"] == "media")
+        return sum(len(base64.b64decode(payload)) for payload in payloads) / 8
 
     def count(self, event: str) -> int:
         return sum(message["event"] == event for message in self.sent)

@@ -80,19 +80,24 @@ class Bench:
         self.finish_all()
         self.expect(Phase.LISTENING)
 
-    def say(self, text: str, *, at: int = 10 * SECOND, probability: float = 0.95) -> None:
+    def say(self, text: str, *, at: int = 10 * SECOND, probability: float = 0.95, words: float = 0.9) -> None:
         """The caller says something and pauses; transcript and score come at once."""
         self.feed(ev.CallerSpoke(at))
         self.feed(ev.CallerAudio(at, b"\x00" * SECOND))
         self.now += 1.0
-        self.pause(text, at=at + SECOND, probability=probability)
+        self.pause(text, at=at + SECOND, probability=probability, words=words)
 
-    def pause(self, text: str, *, at: int = 11 * SECOND, probability: float = 0.95) -> None:
+    def pause(
+        self, text: str, *, at: int = 11 * SECOND, probability: float = 0.95, words: float = 0.9
+    ) -> None:
+        """A pause, seen after 144 ms; transcript and both opinions of it come at once."""
         self.now += 0.144
         self.feed(ev.CallerPaused(at, 144.0))
         attempt = self.last(cmd.Transcribe).attempt
         self.feed(ev.Scored(attempt, probability))
-        self.feed(ev.Transcribed(attempt, Transcript(text)))
+        for command in self.feed(ev.Transcribed(attempt, Transcript(text))):
+            if isinstance(command, cmd.ScoreWords):
+                self.feed(ev.WordsScored(attempt, words))
 
     def know(self, *passages: Passage) -> None:
         self.feed(ev.Retrieved(self.last(cmd.Retrieve).attempt, passages or (GOOD,)))

@@ -94,6 +94,22 @@ def test_hysteresis_holds_between_the_thresholds() -> None:
     assert sum(not isinstance(event, SpeechAudio) for event in events) == 2
 
 
+def test_breath_after_a_word_neither_prolongs_it_nor_begins_another() -> None:
+    """26 dB below the words, and speech to the network: the end is where the words end."""
+    audio = sound(20 * CHUNK) + sound(20 * CHUNK, level=100) + silence(10 * CHUNK)
+    events = feed(scripted([1.0] * 40), audio)
+    assert [event for event in events if not isinstance(event, SpeechAudio)] == [
+        SpeechStarted(0),
+        SpeechStopped(20 * CHUNK),
+    ]
+
+
+def test_a_quiet_word_after_a_second_of_silence_is_speech() -> None:
+    audio = sound(20 * CHUNK) + silence(32 * CHUNK) + sound(10 * CHUNK, level=120)
+    events = feed(scripted([1.0] * 20 + [0.0] * 32 + [1.0] * 10), audio)
+    assert SpeechStarted(52 * CHUNK) in events
+
+
 def test_what_the_network_takes_for_speech_below_the_gate_is_not() -> None:
     assert feed(scripted([1.0] * 100), sound(100 * CHUNK, level=15)) == []
     assert feed(scripted([1.0] * 100), silence(100 * CHUNK)) == []

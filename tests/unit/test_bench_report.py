@@ -85,7 +85,7 @@ def test_stages_run_from_what_they_wait_for() -> None:
     assert {name: end - start for name, start, end in spans(STAMPS)} == {
         "pause": 150,
         "transcript": 60,
-        "turn score": 30,
+        "intonation": 30,
         "end of turn": 380,
         "context": 12,
         "first token": 78,
@@ -156,6 +156,7 @@ def test_the_report_is_printed_and_is_json() -> None:
             "memory_end_mib": 200.0,
             "processes": 7,
         },
+        "cpu_s_a_turn": 0.5,
         "simulator": {"cpu_cores": 0.1},
         "machine": {"cpu": "Testor 9", "cores": 2, "memory_gib": 8.0, "system": "Linux 6"},
         "versions": {"python": "3.11"},

@@ -11,9 +11,10 @@ from engine.call import edge
 from engine.call.services import JournalLost
 from engine.call.spec import NotThisCall
 from models import AgentConfig, Phrases
-from tests.unit.call_bench import LOUD, QUIET, CallBench, Socket
+from tests.unit.call_bench import FRAME, LOUD, QUIET, SAMPLES_A_CHARACTER, CallBench, Socket
 
-AGENT = AgentConfig(id="front", company_id="acme", phrases=Phrases(greeting="Hello."))
+GREETING = "Hello."
+AGENT = AgentConfig(id="front", company_id="acme", phrases=Phrases(greeting=GREETING))
 ANSWER = "We open at nine on weekdays. On Saturdays we open at ten in the morning."
 
 
@@ -59,14 +60,23 @@ async def test_a_caller_who_hangs_up_in_mid_answer_is_written_down_with_what_was
     await greeted(bench)
     await bench.ask("When do you open?")
     await bench.socket.until(lambda: len(agent_said(bench)) >= 2)
-    played = bench.socket.count("media")
-    await bench.socket.until(lambda: bench.socket.count("media") >= played + 15)
+    played = bench.socket.played_ms
+    await bench.socket.until(lambda: bench.socket.played_ms >= played + 300)
     bench.socket.put(event="stop", stop={"accountSid": "AC1", "callSid": "CA1"})
     await bench.tasks[0]
     heard = bench.journal.of("heard")[-1]
     assert heard["interrupted"] is True
     assert 0 < len(heard["text"]) < len(ANSWER)
     assert ANSWER.startswith(heard["text"])
+
+
+async def test_frames_that_leave_together_are_one_message(bench: CallBench) -> None:
+    await greeted(bench)
+    frames = -(-len(GREETING) * SAMPLES_A_CHARACTER // FRAME)
+    kinds = [message["event"] for message in bench.socket.sent if message["event"] in ("media", "mark")]
+    assert frames > 1
+    assert kinds == ["media", "mark"]
+    assert bench.socket.played_ms == frames * 20
 
 
 async def test_a_dead_edges_poll_takes_nothing_from_the_living_one(bench: CallBench) -> None:

@@ -8,6 +8,7 @@ from engine.dialog import commands as cmd
 from engine.dialog import events as ev
 from engine.dialog.core import Dialog
 from engine.dialog.table import RULES, TABLE, Phase
+from engine.providers.base import Transcript
 from models import AgentConfig, TurnTaking
 from tests.unit.dialog_bench import AGENT, BAD, GOOD, SECOND, Bench
 
@@ -42,7 +43,7 @@ def test_the_answer_is_prepared_in_the_pause_and_heard_only_when_the_turn_is_ove
     bench.speak_all()
     bench.expect(Phase.PAUSED)
     assert len(bench.all(cmd.Play)) == 1, "only the greeting"
-    bench.sleep(0.08)
+    bench.sleep(0.1)
     bench.expect(Phase.SPEAKING)
     assert bench.played_text()[1:] == ["We open at nine."]
 
@@ -87,10 +88,31 @@ def test_words_that_promise_more_make_the_agent_patient(bench: Bench, text: str)
     bench.expect(Phase.THINKING)
 
 
-def test_an_intonation_that_promises_more_makes_the_agent_patient(bench: Bench) -> None:
-    bench.say("I wanted to ask something.", probability=0.05)
-    bench.sleep(0.6)
+@pytest.mark.parametrize(("intonation", "words"), [(0.05, 0.5), (0.9, 0.03)])
+def test_who_sounds_unfinished_to_one_model_is_given_a_moment(
+    bench: Bench, intonation: float, words: float
+) -> None:
+    bench.say("What time do you open?", probability=intonation, words=words)
+    bench.sleep(0.45)
     bench.expect(Phase.PAUSED)
+    bench.sleep(0.1)
+    bench.expect(Phase.THINKING)
+
+
+def test_who_sounds_unfinished_to_both_models_is_waited_for(bench: Bench) -> None:
+    bench.say("What time do you open?", probability=0.1, words=0.05)
+    bench.sleep(1.0)
+    bench.expect(Phase.PAUSED)
+    bench.sleep(0.1)
+    bench.expect(Phase.THINKING)
+
+
+def test_a_statement_may_lead_up_to_a_question(bench: Bench) -> None:
+    bench.say("I have a bad toothache.", probability=0.99, words=0.9)
+    bench.sleep(0.45)
+    bench.expect(Phase.PAUSED)
+    bench.sleep(0.1)
+    bench.expect(Phase.THINKING)
 
 
 def test_a_turn_taken_too_early_is_given_back_while_nothing_was_heard(bench: Bench) -> None:
@@ -301,6 +323,7 @@ def test_silence_is_broken_once_and_then_the_call_ends(bench: Bench) -> None:
 
 def test_the_longest_call_ends_with_a_spoken_notice(bench: Bench) -> None:
     bench.ask("When do you open?", "At nine.")
+    bench.finish_all()
     bench.dialog.timers.cancel("silence")
     bench.sleep(700)
     bench.speak_all()
@@ -309,15 +332,209 @@ def test_the_longest_call_ends_with_a_spoken_notice(bench: Bench) -> None:
     bench.expect(Phase.ENDED)
 
 
-def test_digits_are_a_turn_after_a_hash_or_a_while(bench: Bench) -> None:
-    for digit in "12#":
-        bench.feed(ev.DigitPressed(digit))
-    assert bench.appended("turn_ended")[-1]["text"] == "1 2"
-    other = Bench()
-    other.greet()
-    other.feed(ev.DigitPressed("7"))
-    other.sleep(2.6)
-    assert other.appended("turn_ended")[-1]["text"] == "7"
+class TestKeypad:
+    def press(self, bench: Bench, keys: str) -> None:
+        for digit in keys:
+            bench.feed(ev.DigitPressed(digit))
+
+    def turns(self, bench: Bench) -> list[object]:
+        return [data["text"] for data in bench.appended("turn_ended")]
+
+    def test_digits_are_a_turn_after_a_hash(self, bench: Bench) -> None:
+        self.press(bench, "12#")
+        assert self.turns(bench) == ["1 2"]
+        bench.expect(Phase.THINKING)
+
+    def test_or_after_a_while(self, bench: Bench) -> None:
+        self.press(bench, "7")
+        bench.sleep(2.4)
+        assert self.turns(bench) == []
+        bench.sleep(0.2)
+        assert self.turns(bench) == ["7"]
+
+    def test_a_key_stops_the_agent_where_it_was_heard(self, bench: Bench) -> None:
+        bench.ask("When do you open?", "We open at nine on weekdays and at ten on Saturdays.")
+        piece = bench.last(cmd.Play).piece
+        bench.feed(ev.PlayoutHeld((ev.PieceHeard(piece, 4_000, SECOND),)))
+        self.press(bench, "5")
+        heard = bench.appended("heard")[-1]
+        assert heard["interrupted"] is True
+        assert 0 < len(str(heard["text"])) < len("We open at nine on weekdays and at ten on Saturdays.")
+        assert bench.all(cmd.FlushPlayout)
+        bench.expect(Phase.LISTENING)
+
+    def test_keys_come_too_late_for_a_closing(self, bench: Bench) -> None:
+        bench.say("Goodbye.")
+        bench.speak_all()
+        bench.sleep(0.3)
+        self.press(bench, "1#")
+        bench.finish_all()
+        bench.expect(Phase.ENDED)
+        assert self.turns(bench) == ["Goodbye."]
+
+    def test_keys_wait_for_the_end_of_a_phrase_that_may_not_be_interrupted(self) -> None:
+        bench = Bench(AGENT.model_copy(update={"turn_taking": TurnTaking(greeting_interruptible=False)}))
+        bench.feed(ev.Started())
+        bench.speak_all()
+        self.press(bench, "4 2#".replace(" ", ""))
+        assert self.turns(bench) == []
+        bench.finish_all()
+        assert self.turns(bench) == ["4 2"]
+
+    def test_what_is_said_while_keys_are_pressed_is_one_turn_with_them(self, bench: Bench) -> None:
+        bench.feed(ev.CallerSpoke(10 * SECOND))
+        self.press(bench, "42#")
+        assert self.turns(bench) == []
+        bench.now += 1
+        bench.pause("My customer number is")
+        assert self.turns(bench) == ["My customer number is 4 2"]
+
+    def test_keys_in_a_pause_end_the_turn(self, bench: Bench) -> None:
+        bench.say("My customer number is")
+        self.press(bench, "42#")
+        assert self.turns(bench) == ["My customer number is 4 2"]
+
+    def test_keys_over_noise_are_taken_alone(self, bench: Bench) -> None:
+        bench.feed(ev.CallerSpoke(10 * SECOND))
+        self.press(bench, "42#")
+        bench.now += 1
+        bench.pause("")
+        assert self.turns(bench) == ["4 2"]
+
+    def test_keys_over_speech_over_the_agent_are_a_turn(self, bench: Bench) -> None:
+        bench.ask("When do you open?", "We open at nine on weekdays and at ten on Saturdays.")
+        bench.feed(ev.CallerSpoke(20 * SECOND))
+        self.press(bench, "9#")
+        bench.expect(Phase.HEARING)
+        bench.now += 1
+        bench.pause("Extension", at=21 * SECOND)
+        assert self.turns(bench)[-1] == "Extension 9"
+
+    def test_speech_after_the_keys_is_the_next_turn_and_loses_nothing(self, bench: Bench) -> None:
+        self.press(bench, "42#")
+        bench.feed(ev.CallerSpoke(20 * SECOND))
+        bench.expect(Phase.THINKING)
+        ended = len(bench.all(cmd.EndUtterance))
+        bench.know()
+        bench.generate("Thank you.")
+        bench.speak_all()
+        bench.expect(Phase.INTERRUPTED)
+        assert len(bench.all(cmd.EndUtterance)) == ended, "what is being said is kept"
+        bench.pause("And when do you open?", at=22 * SECOND)
+        bench.sleep(1.2)
+        assert self.turns(bench) == ["4 2", "And when do you open?"]
+
+    def test_a_filler_does_not_stay_held(self, bench: Bench) -> None:
+        bench.say("When do you open?")
+        bench.sleep(AGENT.turn_taking.filler_after_ms / 1000)
+        bench.speak_all()
+        bench.feed(ev.PlayoutHeld(()))
+        self.press(bench, "1")
+        assert bench.all(cmd.FlushPlayout)
+
+
+class TestSpeculation:
+    """How early an answer is prepared. A pause is seen after 64 ms here, as by default."""
+
+    def begin(self, bench: Bench, at: int) -> None:
+        bench.feed(ev.CallerSpoke(at))
+        bench.now += 1.0
+        bench.feed(ev.CallerPaused(at + SECOND, 64.0))
+
+    def transcribe(self, bench: Bench, took_s: float, text: str = "When do you open") -> None:
+        bench.sleep(took_s)
+        attempt = bench.last(cmd.Transcribe).attempt
+        bench.feed(ev.Scored(attempt, 0.02))
+        bench.feed(ev.Transcribed(attempt, Transcript(text)))
+        bench.feed(ev.WordsScored(attempt, 0.02))
+
+    def test_an_idle_machine_begins_at_once(self, bench: Bench) -> None:
+        self.begin(bench, 10 * SECOND)
+        assert len(bench.all(cmd.Transcribe)) == 1
+
+    def test_a_loaded_one_waits_until_most_pauses_are_over(self, bench: Bench) -> None:
+        self.begin(bench, 10 * SECOND)
+        self.transcribe(bench, 0.06)
+        for second in (20, 30, 40):
+            self.begin(bench, second * SECOND)
+            bench.sleep(0.2)
+            self.transcribe(bench, 0.3)
+        asked = len(bench.all(cmd.Transcribe))
+        self.begin(bench, 50 * SECOND)
+        assert len(bench.all(cmd.Transcribe)) == asked
+        bench.sleep(0.17)
+        assert len(bench.all(cmd.Transcribe)) == asked
+        bench.sleep(0.01)
+        assert len(bench.all(cmd.Transcribe)) == asked + 1
+
+    def test_who_goes_on_in_time_costs_nothing(self, bench: Bench) -> None:
+        self.begin(bench, 10 * SECOND)
+        self.transcribe(bench, 0.06)
+        for second in (20, 30, 40):
+            self.begin(bench, second * SECOND)
+            bench.sleep(0.2)
+            self.transcribe(bench, 0.3)
+        asked = len(bench.all(cmd.Transcribe))
+        self.begin(bench, 50 * SECOND)
+        bench.feed(ev.CallerSpoke(51 * SECOND))
+        bench.sleep(1)
+        assert len(bench.all(cmd.Transcribe)) == asked
+
+    def test_a_caller_who_hesitates_much_is_answered_a_little_later(self, bench: Bench) -> None:
+        for second in (10, 11, 12, 13, 14):
+            self.begin(bench, second * SECOND)
+            self.transcribe(bench, 0.06)
+        asked = len(bench.all(cmd.Transcribe))
+        self.begin(bench, 15 * SECOND)
+        assert len(bench.all(cmd.Transcribe)) == asked
+        bench.sleep(0.1)
+        assert len(bench.all(cmd.Transcribe)) == asked + 1
+
+    def test_what_was_for_nothing_is_told_with_the_turn(self, bench: Bench) -> None:
+        bench.say("When do you")
+        bench.know()
+        bench.generate("We open at nine.")
+        bench.speak_all()
+        bench.feed(ev.CallerSpoke(12 * SECOND))
+        bench.pause("When do you open on Mondays?", at=13 * SECOND)
+        bench.know()
+        bench.generate("At nine.")
+        bench.speak_all()
+        bench.sleep(0.2)
+        bench.finish_all()
+        told = next(t.event for t in reversed(bench.all(cmd.Tell)) if t.event["type"] == "turn")
+        assert told["vain"] == {"transcripts": 1, "replies": 1, "clauses": 1}
+
+
+def test_a_greeting_may_be_made_uninterruptible_alone() -> None:
+    bench = Bench(AGENT.model_copy(update={"turn_taking": TurnTaking(greeting_interruptible=False)}))
+    bench.feed(ev.Started())
+    bench.speak_all()
+    assert not bench.last(cmd.Play).interruptible
+    bench.finish_all()
+    bench.ask("When do you open?", "At nine.")
+    assert bench.last(cmd.Play).interruptible
+
+
+def test_a_closing_may_be_made_interruptible() -> None:
+    bench = Bench(AGENT.model_copy(update={"turn_taking": TurnTaking(closing_interruptible=True)}))
+    bench.greet()
+    bench.say("Goodbye.")
+    bench.speak_all()
+    bench.sleep(0.3)
+    bench.feed(ev.CallerSpoke(20 * SECOND))
+    bench.expect(Phase.INTERRUPTED)
+    bench.pause("Oh wait, when do you open?", at=21 * SECOND)
+    bench.finish_all()
+    assert not bench.all(cmd.HangUp)
+
+
+def test_last_words_do_not_wait_for_an_edge_that_says_nothing(bench: Bench) -> None:
+    bench.ask("When do you open?", "At nine.")
+    bench.feed(ev.Dismissed())
+    bench.sleep(0.6)
+    bench.speak_all()
+    assert bench.played_text()[-1] == AGENT.phrases.closing
 
 
 @pytest.mark.parametrize(
@@ -349,8 +566,6 @@ def test_without_the_turn_model_words_and_silence_decide(bench: Bench) -> None:
     bench.now += 1
     bench.feed(ev.CallerPaused(11 * SECOND, 144.0))
     attempt = bench.last(cmd.Transcribe).attempt
-    from engine.providers.base import Transcript
-
     bench.feed(ev.Transcribed(attempt, Transcript("When do you open?")))
     bench.feed(ev.Failed(ev.Stage.SCORE, attempt, "gone"))
     bench.sleep(1.2)
@@ -413,8 +628,12 @@ def test_agents_are_values() -> None:
 
 
 def test_a_dismissed_caller_hears_goodbye_before_the_line_is_closed(bench: Bench) -> None:
-    bench.ask("When do you open?", "At nine.")
+    bench.ask("When do you open?", "We open at nine every day.")
+    piece = bench.last(cmd.Play).piece
     bench.feed(ev.Dismissed())
+    assert bench.all(cmd.HoldPlayout), "first it has to be known how far the caller heard"
+    bench.feed(ev.PlayoutHeld((ev.PieceHeard(piece, 4_000, SECOND),)))
+    assert "We open at nine every day.".startswith(str(bench.appended("heard")[-1]["text"]))
     bench.speak_all()
     assert bench.played_text()[-1] == AGENT.phrases.closing
     bench.finish_all()

@@ -38,12 +38,14 @@ async def test_a_reply_streams_with_its_counts_last() -> None:
     }
     deltas = await ask(Script([" We", " open", " at 8."], usage=usage))
     assert [delta.text for delta in deltas] == ["We", " open", " at 8.", ""]
-    assert deltas[-1] == ChatDelta("", "stop", prompt_tokens=9, cached_tokens=7, completion_tokens=3)
+    assert deltas[-1] == ChatDelta(
+        "", "stop", prompt_tokens=9, cached_tokens=7, completion_tokens=3, served_by="m"
+    )
     assert all(delta.finish_reason is None for delta in deltas[:-1])
 
 
 async def test_counts_are_unknown_when_the_server_does_not_say() -> None:
-    assert (await ask(Script(["Hi."])))[-1] == ChatDelta("", "stop")
+    assert (await ask(Script(["Hi."])))[-1] == ChatDelta("", "stop", served_by="m")
 
 
 async def test_the_request_carries_what_was_asked() -> None:

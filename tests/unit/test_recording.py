@@ -103,7 +103,7 @@ class LineSocket(Socket):
         if message["event"] == "media":
             frame = base64.b64decode(message["media"]["payload"])
             self.played = self.played.ljust(len(self.said), b"\xff") + frame
-            if len(self.played) > (self._chunk + LEAD_FRAMES) * FRAME:
+            while len(self.played) > (self._chunk + LEAD_FRAMES) * FRAME:
                 self.audio(QUIET, 1)
         elif message["event"] == "clear":
             self.cleared += len(self.played) > len(self.said)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from json import JSONDecodeError
 from typing import Any, Literal
 
@@ -102,7 +102,8 @@ class OpenAICompatible:
             await stream.close()
         if finish_reason is None:
             raise ProviderUnavailable(f"{self._name} stopped in the middle of a reply", provider=self._name)
-        yield _last(self._join(stripper.end(), begun=begun, started=started), finish_reason, usage)
+        last = _last(self._join(stripper.end(), begun=begun, started=started), finish_reason, usage)
+        yield replace(last, served_by=self._name)
 
     def _join(self, text: str, *, begun: str, started: bool) -> str:
         """How a reply begins: without space, or, asked to go on in words, with one before its first word."""

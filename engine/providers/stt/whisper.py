@@ -164,7 +164,8 @@ class WhisperDecoder:
         spoken = [decode for decode in decodes if is_speech(decode)]
         if not spoken:
             self.counts.empty += 1
-        result = Transcript(text=" ".join(decode.text for decode in spoken), audio_ms=_duration_ms(audio))
+        text = " ".join(decode.text for decode in spoken)
+        result = Transcript(text, audio_ms=_duration_ms(audio), served_by=self.model.name)
         if not decodes:
             return result
         surest = max(spoken or decodes, key=lambda decode: decode.language_probability)

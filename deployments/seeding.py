@@ -1,0 +1,48 @@
+"""What is in the store before the first call: the demo company, its agent, and what they need to answer."""
+
+from __future__ import annotations
+
+from ray import serve
+
+from engine import demo
+from engine.config import settings
+from engine.providers.base import SpeechRequest
+from engine.speech.normalise import normalise
+from engine.store.sqlite import SqliteStore
+from models import AgentConfig, Company, TurnTaking
+
+DEMO_DOCUMENT = "demo"
+MEASURED_TURNS = TurnTaking(commit_ms=600)
+"""With stubs: long enough for the answer to be ready when the turn ends, so that its release can be timed."""
+
+
+async def seed(knowledge: tuple[str, str] | None) -> tuple[str, int]:
+    """The demo company, its agent and its knowledge; the agent's phrases are spoken once, ahead of calls.
+
+    `knowledge`: (text, name) instead of the clinic's. Returns the name and the number of passages.
+    """
+    agent = demo.agent()
+    await _put(demo.company(), agent)
+    text, source = knowledge or (demo.knowledge(), "clinic.txt")
+    handle = serve.get_app_handle("knowledge")
+    passages: int = await handle.ingest.remote(agent.company_id, DEMO_DOCUMENT, source, text)
+    tts = serve.get_app_handle("tts")
+    for phrase in agent.phrases.model_dump().values():
+        spoken = normalise(phrase, agent.language).text
+        await tts.synthesise.remote(SpeechRequest(spoken, agent.voice, agent.language, cache=True))
+    return source, passages
+
+
+async def seed_for_stubs() -> None:
+    """The demo company without knowledge or voice; it may have all of the installation's lines."""
+    company = demo.company().model_copy(update={"max_calls": settings().max_calls})
+    await _put(company, demo.agent().model_copy(update={"turn_taking": MEASURED_TURNS}))
+
+
+async def _put(company: Company, agent: AgentConfig) -> None:
+    store = SqliteStore(settings().data_dir / "parley.db")
+    try:
+        await store.put_company(company)
+        await store.put_agent(agent)
+    finally:
+        await store.close()

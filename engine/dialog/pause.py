@@ -1,0 +1,123 @@
+"""The caller pauses: prepare an answer, and find out whether the turn is over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from engine.dialog import commands as cmd
+from engine.dialog import keypad
+from engine.dialog.backchannel import is_backchannel
+from engine.dialog.endpoint import wait_ms
+from engine.dialog.events import CallerPaused, Stage, Transcribed
+from engine.dialog.reply import Kind
+from engine.dialog.table import Phase
+
+if TYPE_CHECKING:
+    from engine.dialog.attempt import Attempt
+    from engine.dialog.core import Dialog
+
+UNHEARD_TURNS = 3
+"""After so many utterances in a row without a word in them the agent says that it understood nothing."""
+
+
+def begin(dialog: Dialog, event: CallerPaused, now: float) -> None:
+    """A new attempt; its work starts at once, or when the pause has lasted as long as the load asks for."""
+    dialog.drop_attempt()
+    end = now - event.silence_ms / 1000
+    dialog.attempt = dialog.new_attempt(event.at, {"speech_end": end, "pause": now})
+    if dialog.phase is Phase.HEARING:
+        dialog.enter(Phase.PAUSED, now)
+    start_at = end + dialog.speculation.wait_ms / 1000
+    if now >= start_at:
+        listen(dialog, now)
+    else:
+        dialog.timers.set("attempt", start_at)
+
+
+def listen(dialog: Dialog, now: float) -> None:
+    """Have the utterance so far transcribed and its end scored."""
+    attempt = dialog.attempt
+    if attempt is None or attempt.begun:
+        return
+    attempt.begun = True
+    attempt.waiting_for = {Stage.SCORE, Stage.WORDS}
+    attempt.stamp("asked", now)
+    dialog.do(cmd.Transcribe(attempt.id), cmd.Score(attempt.id))
+
+
+def take_transcript(dialog: Dialog, event: Transcribed, now: float) -> None:
+    """Words: a backchannel, a turn, or the beginning of one."""
+    attempt = dialog.attempt
+    if attempt is None or attempt.id != event.attempt:
+        return
+    attempt.stamp("transcript", now)
+    attempt.serve("stt", event.transcript.served_by)
+    dialog.speculation.transcribed((now - attempt.stamps["asked"]) * 1000)
+    text = event.transcript.text
+    if dialog.keypad.ready:
+        keypad.commit_with(dialog, event.transcript, now)
+        return
+    if dialog.phase is Phase.INTERRUPTED:
+        if not text or is_backchannel(text):
+            dialog.resume(now)
+            return
+        dialog.yield_floor(now)
+    elif not text and not dialog.said_before:
+        _hear_nothing(dialog, now)
+        return
+    attempt.transcript = replace(event.transcript, text=f"{dialog.said_before} {text}".strip())
+    dialog.do(*dialog.answerer.plan(attempt))
+    _ask_words(dialog, attempt)
+    commit_if_over(dialog, now)
+
+
+def _ask_words(dialog: Dialog, attempt: Attempt) -> None:
+    """A courtesy is complete as it is; of anything else a model says whether the words are all."""
+    assert attempt.transcript is not None
+    if attempt.reply is not None and attempt.reply.kind in (Kind.COURTESY, Kind.CLOSING):
+        attempt.waiting_for.discard(Stage.WORDS)
+        return
+    dialog.do(cmd.ScoreWords(attempt.id, attempt.transcript.text))
+
+
+def take_witness(dialog: Dialog, number: int, stage: Stage, probability: float | None, now: float) -> None:
+    """What one of the models thinks of the pause; None: it failed, the others decide."""
+    attempt = dialog.attempt
+    if attempt is None or attempt.id != number:
+        return
+    attempt.waiting_for.discard(stage)
+    if stage is Stage.SCORE:
+        attempt.intonation = probability
+    else:
+        attempt.words = probability
+    attempt.stamp(stage.value, now)
+    commit_if_over(dialog, now)
+
+
+def commit_if_over(dialog: Dialog, now: float) -> None:
+    """End the turn if the silence is long enough, or come back when it will be."""
+    attempt = dialog.attempt
+    if dialog.phase is not Phase.PAUSED or attempt is None or attempt.transcript is None:
+        return
+    settings = dialog.agent.turn_taking
+    wait = float(settings.patient_ms)
+    if not attempt.waiting_for:
+        wait = wait_ms(settings, attempt.evidence)
+    # A microsecond of slack: a timer set for this very moment must not find it too early.
+    if attempt.silence_ms(now) + 1e-3 >= wait:
+        dialog.commit(attempt, now)
+    else:
+        dialog.timers.set("commit", attempt.speech_end + wait / 1000)
+
+
+def _hear_nothing(dialog: Dialog, now: float) -> None:
+    """Noise: forget it. When it keeps coming, say that nothing was understood."""
+    dialog.drop_attempt()
+    dialog.do(cmd.EndUtterance())
+    dialog.unheard_turns += 1
+    if dialog.unheard_turns < UNHEARD_TURNS:
+        dialog.enter(Phase.LISTENING, now)
+        return
+    dialog.unheard_turns = 0
+    dialog.say(dialog.answerer.phrase(Kind.NOT_HEARD, dialog.agent.phrases.not_heard), now)

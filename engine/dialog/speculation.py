@@ -1,0 +1,64 @@
+"""How early an answer is prepared in a pause, and what of that was for nothing.
+
+Preparing at the first sign of a pause makes answers quick, and most pauses within a sentence make it vain. So
+it is done where it costs nobody anything, and put off where it does: when transcripts come slowly, because
+other calls want the same models, and when this caller hesitates much.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from engine.dialog.attempt import Attempt
+from engine.dialog.reply import Kind
+
+SETTLED_MS, LATE_MS = 160.0, 240.0
+"""Silence by which half, and by which nearly all of the pauses within a sentence are over."""
+BUSY, OVERLOADED = 1.6, 3.0
+"""Transcripts take so many times as long as the quickest of this call."""
+SLACK_MS = 60.0
+"""A longer utterance takes a little longer too: no sign of load."""
+VAIN_ATTEMPTS = 4
+"""After so many in one utterance the caller is one who hesitates."""
+
+
+class Speculation:
+    """One call's. Knows the load only from its own transcripts, so it needs no messages."""
+
+    def __init__(self) -> None:
+        self._quickest_ms = float("inf")
+        self._load = self._previous = 1.0
+        self._vain: Counter[str] = Counter()
+
+    @property
+    def wait_ms(self) -> float:
+        """Silence after which an answer is to be prepared; 0: at once."""
+        if self._load >= OVERLOADED:
+            return LATE_MS
+        if self._load >= BUSY or self._vain["transcripts"] >= VAIN_ATTEMPTS:
+            return SETTLED_MS
+        return 0.0
+
+    def transcribed(self, took_ms: float) -> None:
+        """A transcript came after so long."""
+        self._quickest_ms = min(self._quickest_ms, took_ms)
+        slow = took_ms > self._quickest_ms + SLACK_MS
+        ratio = took_ms / self._quickest_ms if slow else 1.0
+        # One slow transcript may be one that was decoded twice.
+        self._load, self._previous = min(ratio, self._previous), ratio
+
+    def dropped(self, attempt: Attempt) -> None:
+        """An attempt was for nothing: count how far it had come."""
+        if not attempt.begun:
+            return
+        self._vain["transcripts"] += 1
+        if attempt.reply is None or attempt.reply.kind is not Kind.REPLY:
+            return
+        self._vain["replies"] += 1
+        if any(piece.ulaw for piece in attempt.reply.pieces):
+            self._vain["clauses"] += 1
+
+    def turn_over(self) -> dict[str, int]:
+        """What was made in vain in the turn that ends here."""
+        vain, self._vain = dict(self._vain), Counter()
+        return vain
