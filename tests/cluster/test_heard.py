@@ -101,10 +101,11 @@ def cut(caller: Caller, turn: int, said: Said) -> Cut:
     pieces, end = list[Piece](), 0
     for received in caller.carrier.events:
         piece = received.event
-        if isinstance(piece, AgentPiece) and piece.turn == turn and piece.kind != "filler":
+        if isinstance(piece, AgentPiece) and piece.turn == turn:
             start, total = max(received.position, end), round((piece.audio_ms or 0) * SAMPLE_RATE_HZ / 1000)
             end = start + total
-            pieces.append(Piece(piece.text, total, min(max(played - start, 0), total)))
+            if piece.kind != "filler":  # it sounds before the answer, and is none of it
+                pieces.append(Piece(piece.text, total, min(max(played - start, 0), total)))
     return Cut(turn, tuple(pieces))
 
 
@@ -124,8 +125,11 @@ def check(entry: dict[str, Any], one: Cut, grace: int = 0) -> None:
 async def journalled(server: Site, call: str, turn: int) -> dict[str, Any]:
     """What the journal says was heard of the answer of a turn."""
     heard = await server.entries(call, "heard")
-    (entry,) = [one for one in heard if one["turn"] == turn and one["kind"] != "filler"]
-    return entry
+    entries = [one for one in heard if one["turn"] == turn and one["kind"] != "filler"]
+    assert len(entries) == 1, (
+        f"turn {turn}: {[(one['kind'], one['text'], one['interrupted']) for one in heard]}"
+    )
+    return entries[0]
 
 
 async def test_only_what_was_played_until_the_stop_is_history(server: Site, note: Note) -> None:

@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 
 from engine.cli.scenario_report import SCENARIOS, render_scenario, tries
 from engine.simulator.analysis import TurnResult, Utterance
-from engine.simulator.caller import Clock, Line
+from engine.simulator.caller import Caller, Clock, Line
 from engine.simulator.carrier import CallIdentity, Cleared, Received
 from engine.simulator.conversation import ConversationResult, Script, Spoken, run_conversation
-from engine.simulator.events import Heard, UserTurn
+from engine.simulator.events import AgentPiece, Heard, UserTurn
 from engine.simulator.pause import insert_pause, quiet_point, speech_bounds
 from engine.simulator.scenarios import overlap
 from engine.simulator.scenarios.backchannel import Backchannel, BackchannelScenario, sound_over
 from engine.simulator.scenarios.barge_in import BargeIn, BargeInScenario, interruption
 from engine.simulator.scenarios.base import Plan, deal, rounds_for
 from engine.simulator.scenarios.pauses import PAUSES_MS, Halting, PausesScenario, utterance
-from engine.simulator.scenarios.speak_over import Moment, SpeakOver
+from engine.simulator.scenarios.speak_over import Ear, Moment, SpeakOver
 from engine.simulator.tape import Said, Tape
 from tests.unit.simulator_agent import Agent, event, listening, reply, tone
 from tests.unit.test_simulator_analysis import piece, received, tape
@@ -319,6 +319,22 @@ async def test_a_backchannel_over_an_answer_that_goes_on() -> None:
         call = await run_conversation(url, [step], line=Line(clock=FAST))
     assert [one.asks for one in call.spoken] == [True, False]
     assert len(call.turns) == 1
+
+
+async def test_what_is_still_told_of_an_earlier_answer_is_none_of_the_next() -> None:
+    first, second = (
+        reply(1, 2_000),
+        [event("agent", turn=1, piece=1, text="Late.", kind="reply", audio_ms=9_000)],
+    )
+    agent = Agent(reply(0, 100, "Hello.", "greeting"), [first, [{"event": "clear"}, *second, *reply(2, 600)]])
+    async with listening(agent) as url, Caller.dial(url, Line(clock=FAST)) as caller:
+        await caller.agent_done(5)
+        await caller.say(QUESTION.pcm)
+        await caller.wait_for(lambda one: isinstance(one, AgentPiece) and one.turn == 1, 5)
+        ear = Ear(caller)
+        await caller.say(QUESTION.pcm)
+        ear.listen()
+        assert await caller.until(lambda: ear.reaches(Moment(0.9, least_ms=500, spare_ms=0)), 5)
 
 
 def test_every_scenario_is_rendered() -> None:

@@ -71,6 +71,9 @@ class Ear:
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
         self._since = len(caller.carrier.events)
+        turns = [event.turn for event in caller.events if isinstance(event, AgentPiece)]
+        self._turn = max(turns, default=-1)
+        """The last turn before the question: more of its answer may still be told."""
         self._asked = 0
         self._start: int | None = None
         self._played_ms = 0.0
@@ -108,7 +111,8 @@ class Ear:
 
     def _pieces(self) -> list[tuple[Received, AgentPiece]]:
         received = self.caller.carrier.events[self._since :]
-        return [(one, one.event) for one in received if isinstance(one.event, AgentPiece)]
+        pieces = [(one, one.event) for one in received if isinstance(one.event, AgentPiece)]
+        return [(one, piece) for one, piece in pieces if piece.turn > self._turn]
 
     def _find_start(self) -> int | None:
         """Where the answer starts among all bytes received, as soon as that is known."""
