@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+from engine.dialog.courtesies import classify
+from engine.providers.base import Transcript
+
 _SOUNDS = frozenset(
     [
         "mm",
@@ -47,6 +50,18 @@ _SOUNDS = frozenset(
 )
 _PHRASES = frozenset({"i see", "got it", "all right", "uh huh", "mm hm", "mm hmm", "of course", "very good"})
 MAX_WORDS = 3
+DOUBTFUL_LOGPROB = -0.65
+"""A recogniser makes words of "mm-hm" and of coughs ("Ma'am", "I'm him"), and doubts them itself: of the
+tuning recordings every such transcript was below -0.8, every short thing really said above -0.55."""
+
+
+def is_listening(transcript: Transcript) -> bool:
+    """Whether what was heard over the agent is a listener's sound or none at all, and no turn."""
+    text = transcript.text
+    if not text or is_backchannel(text):
+        return True
+    doubted = transcript.avg_logprob is not None and transcript.avg_logprob < DOUBTFUL_LOGPROB
+    return doubted and len(text.split()) <= MAX_WORDS and classify(text) is None
 
 
 def is_backchannel(text: str) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from engine.dialog import commands as cmd
 from engine.dialog import keypad
-from engine.dialog.backchannel import is_backchannel
+from engine.dialog.backchannel import is_listening
 from engine.dialog.endpoint import wait_ms
 from engine.dialog.events import CallerPaused, Stage, Transcribed
 from engine.dialog.reply import Kind
@@ -59,7 +59,7 @@ def take_transcript(dialog: Dialog, event: Transcribed, now: float) -> None:
         keypad.commit_with(dialog, event.transcript, now)
         return
     if dialog.phase is Phase.INTERRUPTED:
-        if not text or is_backchannel(text):
+        if is_listening(event.transcript):
             dialog.resume(now)
             return
         dialog.yield_floor(now)

@@ -217,6 +217,25 @@ class TestInterruption:
         assert speaking.all(cmd.ResumePlayout)
         assert not speaking.all(cmd.FlushPlayout)
 
+    def heard_as(self, bench: Bench, text: str, avg_logprob: float) -> None:
+        bench.now += 0.144
+        bench.feed(ev.CallerPaused(21 * SECOND, 144.0))
+        attempt = bench.last(cmd.Transcribe).attempt
+        bench.feed(ev.Transcribed(attempt, Transcript(text, avg_logprob=avg_logprob)))
+
+    def test_a_sound_of_which_words_were_made_lets_the_agent_go_on(self, speaking: Bench) -> None:
+        self.heard_as(speaking, "Ma'am", -1.0)
+        speaking.expect(Phase.SPEAKING)
+
+    @pytest.mark.parametrize(
+        ("text", "avg_logprob"), [("Tomorrow.", -0.4), ("pardon me", -0.9), ("How much is a check up", -0.9)]
+    )
+    def test_what_was_really_said_takes_the_floor(
+        self, speaking: Bench, text: str, avg_logprob: float
+    ) -> None:
+        self.heard_as(speaking, text, avg_logprob)
+        assert speaking.all(cmd.FlushPlayout)
+
     def test_a_real_turn_drops_the_rest_and_is_answered(self, speaking: Bench) -> None:
         speaking.pause("And on Sundays, are you open then?", at=21 * SECOND)
         assert speaking.all(cmd.FlushPlayout)

@@ -62,7 +62,7 @@ def test_the_more_sounds_unfinished_the_longer_it_waits() -> None:
 
 
 def test_one_witness_is_enough_and_none_is_a_moment() -> None:
-    assert wait_ms(SETTINGS, Evidence("When do you open?", None, 0.6)) == SETTINGS.commit_ms
+    assert wait_ms(SETTINGS, Evidence("When do you open?", None, 0.9)) == SETTINGS.commit_ms
     assert wait_ms(SETTINGS, Evidence("When do you open?", 0.9, None)) == SETTINGS.commit_ms
     assert wait_ms(SETTINGS, Evidence("When do you open?")) == SETTINGS.unsure_ms
     assert Evidence("When do you open?").probability is None
