@@ -56,7 +56,8 @@ class Dialog:
         """Words of this turn whose audio is gone: its first half, when its actor died."""
         self.unheard_turns = 0
         self._attempts = 0
-        self._through = 0
+        self.through = 0
+        """Up to which sample the caller's speech is in the journal."""
         self._reopened = False
         self._asked_still_there = False
         self._last_words: str | None = None
@@ -184,7 +185,7 @@ class Dialog:
         self._reopened = False
         self.unheard_turns = 0
         self.said_before = ""
-        self._through = max(self._through, attempt.through)
+        self.through = max(self.through, attempt.through)
         attempt.committed = True
         attempt.vain = self.speculation.turn_over()
         attempt.stamp("confirmed", now)
@@ -374,11 +375,6 @@ class Dialog:
 
     def collect_digit(self, event: ev.DigitPressed, now: float) -> None:
         keypad.collect(self, event.digit, now)
-
-    @property
-    def through(self) -> int:
-        """Up to which sample the caller's speech is in the journal."""
-        return self._through
 
     def enter(self, phase: Phase, now: float) -> None:
         """Change the phase; timers that belong to a phase end with it."""

@@ -395,7 +395,7 @@ class TestKeypad:
         bench = Bench(AGENT.model_copy(update={"turn_taking": TurnTaking(greeting_interruptible=False)}))
         bench.feed(ev.Started())
         bench.speak_all()
-        self.press(bench, "4 2#".replace(" ", ""))
+        self.press(bench, "42#")
         assert self.turns(bench) == []
         bench.finish_all()
         assert self.turns(bench) == ["4 2"]
