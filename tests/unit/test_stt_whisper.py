@@ -39,6 +39,7 @@ class ScriptedModel:
         self.multilingual = len(languages) > 1
         self.passes: list[tuple[int, int]] = []
         self.asked: list[str | None] = []
+        self.hasty: list[bool] = []
         self._made: list[Features] = []
 
     def features(self, samples: NDArray[np.float32]) -> Features:
@@ -46,7 +47,8 @@ class ScriptedModel:
         self._made.append(features)
         return features
 
-    def decode(self, pieces: Sequence[Piece], frames: int) -> list[Decode]:
+    def decode(self, pieces: Sequence[Piece], frames: int, *, hasty: bool = False) -> list[Decode]:
+        self.hasty.append(hasty)
         self.passes.append((len(pieces), frames))
         self.asked += [piece.language for piece in pieces]
         numbers = {id(features): number for number, features in enumerate(self._made)}
@@ -67,17 +69,27 @@ def test_the_window_fits_the_utterance() -> None:
     assert (transcript.text, transcript.decode, transcript.audio_ms) == ("Hello.", "window", 2_000)
 
 
-def test_a_loop_is_decoded_again_in_the_full_window() -> None:
+def test_a_loop_is_decoded_again_in_a_wider_window() -> None:
     whisper, model = decoder(lambda _, frames: decoded(LOOP if frames == 800 else "It was.", frames))
     transcript = whisper.transcribe(SECOND * 2)
-    assert model.passes == [(1, 800), (1, FULL_WINDOW_FRAMES)]
-    assert (transcript.text, transcript.decode) == ("It was.", "full")
+    assert model.passes == [(1, 800), (1, 1_500)]
+    assert model.hasty == [True, False]
+    assert (transcript.text, transcript.decode) == ("It was.", "window")
     assert whisper.counts.decoded_again == 1
 
 
+def test_a_loop_in_the_wider_window_too_is_decoded_again_in_the_full_one() -> None:
+    whisper, model = decoder(lambda _, frames: decoded(LOOP if frames < 3_000 else "It was.", frames))
+    transcript = whisper.transcribe(SECOND * 2)
+    assert model.passes == [(1, 800), (1, 1_500), (1, FULL_WINDOW_FRAMES)]
+    assert (transcript.text, transcript.decode) == ("It was.", "full")
+    assert whisper.counts.decoded_again == 2
+
+
 def test_a_decode_that_meets_the_token_limit_is_decoded_again() -> None:
-    whisper, _ = decoder(lambda _, frames: decoded("Fine words.", frames, truncated=frames == 800))
-    assert whisper.transcribe(SECOND * 2).decode == "full"
+    whisper, model = decoder(lambda _, frames: decoded("Fine words.", frames, truncated=frames == 800))
+    assert whisper.transcribe(SECOND * 2).text == "Fine words."
+    assert model.passes == [(1, 800), (1, 1_500)]
 
 
 def test_a_repetition_that_both_windows_hear_was_said() -> None:
@@ -86,8 +98,9 @@ def test_a_repetition_that_both_windows_hear_was_said() -> None:
     assert whisper.transcribe(SECOND * 3).text == said
 
 
-def test_when_both_windows_loop_one_round_is_kept() -> None:
-    whisper, _ = decoder(lambda _, frames: decoded(LOOP * 2 if frames == 800 else "So " + LOOP, frames))
+def test_when_all_windows_loop_one_round_is_kept() -> None:
+    loops = {800: LOOP * 2, 1_500: "So " + LOOP, 3_000: LOOP * 3}
+    whisper, _ = decoder(lambda _, frames: decoded(loops[frames], frames))
     assert whisper.transcribe(SECOND * 2).text == "So It was the worst of times."
 
 
@@ -132,7 +145,7 @@ def test_a_batch_is_one_pass_and_only_its_loops_are_repeated() -> None:
 
     whisper, model = decoder(script)
     transcripts = whisper.transcribe_batch([SECOND, SECOND * 2, b"", SECOND * 3])
-    assert model.passes == [(3, 900), (1, FULL_WINDOW_FRAMES)]
+    assert model.passes == [(3, 900), (1, 1_600), (1, FULL_WINDOW_FRAMES)]
     assert [each.text for each in transcripts] == ["number 0", "number 1", "", "number 2"]
     assert [each.decode for each in transcripts] == ["window", "full", "window", "window"]
 

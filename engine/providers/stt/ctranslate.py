@@ -25,8 +25,10 @@ FILES = ("config.json", "model.bin", "tokenizer.json")
 _MOST_TOKENS = 224
 """Whisper was trained on this many for 30 s."""
 
-# The fastest speech stays below this, a loop does not and is cut short.
+# The fastest speech stays below this in any script, a loop does not and is cut short.
 _TOKENS_ALLOWANCE, _TOKENS_PER_S = 40, 25
+# As much for English at its usual pace: what goes on beyond it is worth a second look.
+_HASTY_ALLOWANCE, _HASTY_PER_S = 12, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +111,15 @@ class WhisperModel:
         """Log-mel of at most 30 s of `samples` (16 kHz, mono, -1 to 1)."""
         return self._log_mel(samples)[:, :FULL_WINDOW_FRAMES]
 
-    def decode(self, pieces: Sequence[Piece], frames: int) -> list[Decode]:
-        """All pieces in one pass, each padded to `frames`. Raises ProviderUnavailable if the device fails."""
+    def decode(self, pieces: Sequence[Piece], frames: int, *, hasty: bool = False) -> list[Decode]:
+        """All pieces in one pass, each padded to `frames`. Raises ProviderUnavailable if the device fails.
+
+        `hasty`: give up soon on what runs longer than English is spoken, as `truncated`.
+        """
         import ctranslate2
 
         padded = np.stack([_padded(piece.features, frames) for piece in pieces])
-        limits = [_token_limit(piece) for piece in pieces]
+        limits = [_token_limit(piece, hasty) for piece in pieces]
         try:
             encoded = self._model.model.encode(ctranslate2.StorageView.from_array(padded))
             languages = self._languages(pieces, encoded)
@@ -180,5 +185,7 @@ def _padded(features: Features, frames: int) -> Features:
     return window
 
 
-def _token_limit(piece: Piece) -> int:
+def _token_limit(piece: Piece, hasty: bool) -> int:
+    if hasty and piece.language == "en":
+        return min(_MOST_TOKENS, int(_HASTY_ALLOWANCE + _HASTY_PER_S * piece.speech_s))
     return min(_MOST_TOKENS, int(_TOKENS_ALLOWANCE + _TOKENS_PER_S * piece.speech_s))
