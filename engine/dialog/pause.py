@@ -104,6 +104,9 @@ def commit_if_over(dialog: Dialog, now: float) -> None:
     wait = float(settings.patient_ms)
     if not attempt.waiting_for:
         wait = wait_ms(settings, attempt.evidence)
+    if attempt.reply is not None and attempt.reply.kind is Kind.UNKNOWN:
+        # Half a question is looked up in vain more often than a whole one, and nobody longs for this answer.
+        wait = max(wait, float(settings.unsure_ms))
     # A microsecond of slack: a timer set for this very moment must not find it too early.
     if attempt.silence_ms(now) + 1e-3 >= wait:
         dialog.commit(attempt, now)

@@ -159,6 +159,8 @@ def test_what_the_knowledge_does_not_say_is_not_answered(bench: Bench) -> None:
     bench.know(BAD)
     bench.speak_all()
     bench.sleep(0.2)
+    assert bench.played_text()[-1] == AGENT.phrases.greeting, "half a question is looked up in vain too"
+    bench.sleep(0.4)
     assert not bench.all(cmd.Generate)
     assert bench.played_text()[-1] == AGENT.phrases.unknown
 
