@@ -8,6 +8,7 @@ from engine import demo
 from engine.config import settings
 from engine.providers.base import SpeechRequest
 from engine.speech.normalise import normalise
+from engine.store import put_company
 from engine.store.sqlite import SqliteStore
 from models import AgentConfig, TurnTaking
 
@@ -43,7 +44,7 @@ async def _put(agent: AgentConfig) -> None:
     company = demo.company().model_copy(update={"max_calls": settings().max_calls})
     store = SqliteStore(settings().data_dir / "parley.db")
     try:
-        await store.put_company(company)
-        await store.put_agent(agent)
+        await put_company(store, company)
+        await store.publish_agent(agent)
     finally:
         await store.close()

@@ -1,7 +1,32 @@
 """Documents and schemas, in Pydantic. Nothing in here imports the engine."""
 
-from models.agent import AgentConfig, Example, Phrases, TurnTaking
-from models.call import Call, CallEvent, Turn
+from models.agent import Agent, AgentConfig, Example, Phrases, TurnTaking
+from models.call import CallEvent, CallRecord, Turn
 from models.company import Company
+from models.document import Document, TenantDocument
+from models.ids import new_id
+from models.knowledge import KnowledgeDocument
+from models.number import PhoneNumber
+from models.user import ApiKey, RefreshToken, ResetToken, Role, User
 
-__all__ = ["AgentConfig", "Call", "CallEvent", "Company", "Example", "Phrases", "Turn", "TurnTaking"]
+__all__ = [
+    "Agent",
+    "AgentConfig",
+    "ApiKey",
+    "CallEvent",
+    "CallRecord",
+    "Company",
+    "Document",
+    "Example",
+    "KnowledgeDocument",
+    "PhoneNumber",
+    "Phrases",
+    "RefreshToken",
+    "ResetToken",
+    "Role",
+    "TenantDocument",
+    "Turn",
+    "TurnTaking",
+    "User",
+    "new_id",
+]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.document import TenantDocument
+
 
 class Example(BaseModel):
     """A worked exchange shown to the model: facts, what a caller says, what the agent answers."""
@@ -68,3 +70,13 @@ class AgentConfig(BaseModel):
     passages: int = Field(default=2, ge=1, le=20, description="passages given to the model for a turn")
     record: bool = False
     max_call_s: float | None = None
+
+
+class Agent(TenantDocument):
+    """An agent as its company edits it. Callers hear what was published last, not this draft.
+
+    `published_version`: the `version` of the draft that was published; None: callers hear nothing yet.
+    """
+
+    config: AgentConfig
+    published_version: int | None = None

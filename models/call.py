@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
+
+from models.document import TenantDocument
 
 EventKind = Literal[
     "call_started",  # agent, company, carrier ids
@@ -38,11 +39,22 @@ class Turn(BaseModel):
     stamps_ms: dict[str, float] = Field(default_factory=dict)
 
 
-class Call(BaseModel):
-    id: str
-    company_id: str
+class CallRecord(TenantDocument):
+    """A call as it is listed: written when it begins and when it ends. Its turns are in the journal."""
+
     agent_id: str
-    started_at: datetime
-    ended_at: datetime | None = None
+    caller: str = ""
+    called: str = ""
+    status: Literal["live", "ended"] = "live"
+    started_at: AwareDatetime
+    ended_at: AwareDatetime | None = None
     end_reason: str | None = None
-    turns: list[Turn] = Field(default_factory=list)
+    duration_ms: int | None = None
+    turns: int = 0
+    answered_turns: int = 0
+    """Turns that the knowledge had an answer to."""
+    voice_to_voice_ms: tuple[float, ...] = ()
+    """Of each turn: the caller's last word to the agent's first, as far as the server can see."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    recorded: bool = False

@@ -1,5 +1,6 @@
-"""Where companies, agents and journals are kept. `base` is the interface, `sqlite` the embedded default."""
+"""Where documents and journals are kept. `base` is the interface, `sqlite` the embedded default."""
 
-from engine.store.base import Conflict, Store
+from engine.store.base import Conflict, Store, put_company
+from engine.store.documents import Documents, Page, Stale, Taken
 
-__all__ = ["Conflict", "Store"]
+__all__ = ["Conflict", "Documents", "Page", "Stale", "Store", "Taken", "put_company"]

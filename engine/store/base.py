@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from engine.errors import ParleyError
+from engine.store.documents import COMPANIES, Documents
 from models import AgentConfig, CallEvent, Company
 
 
@@ -16,10 +17,19 @@ class Conflict(ParleyError):
 class Store(Protocol):
     """Every write is durable when it returns. Safe with several processes on one machine."""
 
-    async def put_company(self, company: Company) -> None: ...
+    documents: Documents
+
     async def company(self, company_id: str) -> Company | None: ...
-    async def put_agent(self, agent: AgentConfig) -> None: ...
-    async def agent(self, company_id: str, agent_id: str) -> AgentConfig | None: ...
+
+    async def publish_agent(self, agent: AgentConfig) -> None:
+        """What callers hear from now on; calls that live keep what they began with."""
+        ...
+
+    async def unpublish_agent(self, company_id: str, agent_id: str) -> None: ...
+
+    async def agent(self, company_id: str, agent_id: str) -> AgentConfig | None:
+        """The published agent."""
+        ...
 
     async def append_events(self, events: Sequence[CallEvent]) -> None:
         """Write all or none. Writing the same event again changes nothing.
@@ -40,4 +50,17 @@ class Store(Protocol):
         """(company_id, call_id) of every call that began and has no `call_ended`."""
         ...
 
+    async def delete_events(self, company_id: str, call_id: str) -> None:
+        """Forget a call's journal."""
+        ...
+
     async def close(self) -> None: ...
+
+
+async def put_company(store: Store, company: Company) -> None:
+    """Make this the company of its id, whether there was one or not."""
+    there = await store.company(company.id)
+    if there is None:
+        await store.documents.insert(COMPANIES, company)
+    else:
+        await store.documents.replace(COMPANIES, company.model_copy(update={"version": there.version}))

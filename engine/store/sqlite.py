@@ -15,8 +15,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from engine.errors import ConfigurationError
+from engine.errors import ConfigurationError, ParleyError
 from engine.store.base import Conflict
+from engine.store.documents import COMPANIES, Documents
+from engine.store.sqlite_documents import SqliteDocuments, schema
 from models import AgentConfig, CallEvent, Company
 
 T = TypeVar("T")
@@ -24,8 +26,7 @@ T = TypeVar("T")
 MAX_WAITING = 10_000
 GROUP = 200
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS companies (id TEXT PRIMARY KEY, document TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS agents (
+CREATE TABLE IF NOT EXISTS published_agents (
     company_id TEXT NOT NULL, id TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (company_id, id));
 CREATE TABLE IF NOT EXISTS call_events (
     call_id TEXT NOT NULL, seq INTEGER NOT NULL, company_id TEXT NOT NULL, kind TEXT NOT NULL,
@@ -49,29 +50,30 @@ class SqliteStore:
             )
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=FULL")
-            self._connection.executescript(SCHEMA)
+            self._connection.executescript(SCHEMA + schema())
         except sqlite3.Error as error:
             raise ConfigurationError(
                 f"cannot open the database {path}: {error}; move it away or mend it"
             ) from error
+        self.documents: Documents = SqliteDocuments(self._run)
         self._thread = threading.Thread(target=self._work, name="sqlite", daemon=True)
         self._thread.start()
 
-    async def put_company(self, company: Company) -> None:
-        row = (company.id, company.model_dump_json())
-        await self._run(lambda db: db.execute("INSERT OR REPLACE INTO companies VALUES (?, ?)", row))
-
     async def company(self, company_id: str) -> Company | None:
-        sql = "SELECT document FROM companies WHERE id = ?"
-        row = await self._run(lambda db: db.execute(sql, (company_id,)).fetchone())
-        return Company.model_validate_json(row[0]) if row else None
+        return await self.documents.get(COMPANIES, None, company_id)
 
-    async def put_agent(self, agent: AgentConfig) -> None:
+    async def publish_agent(self, agent: AgentConfig) -> None:
         row = (agent.company_id, agent.id, agent.model_dump_json())
-        await self._run(lambda db: db.execute("INSERT OR REPLACE INTO agents VALUES (?, ?, ?)", row))
+        await self._run(
+            lambda db: db.execute("INSERT OR REPLACE INTO published_agents VALUES (?, ?, ?)", row)
+        )
+
+    async def unpublish_agent(self, company_id: str, agent_id: str) -> None:
+        sql = "DELETE FROM published_agents WHERE company_id = ? AND id = ?"
+        await self._run(lambda db: db.execute(sql, (company_id, agent_id)))
 
     async def agent(self, company_id: str, agent_id: str) -> AgentConfig | None:
-        sql = "SELECT document FROM agents WHERE company_id = ? AND id = ?"
+        sql = "SELECT document FROM published_agents WHERE company_id = ? AND id = ?"
         row = await self._run(lambda db: db.execute(sql, (company_id, agent_id)).fetchone())
         return AgentConfig.model_validate_json(row[0]) if row else None
 
@@ -83,6 +85,10 @@ class SqliteStore:
         sql = "SELECT document FROM call_events WHERE call_id = ? AND company_id = ? ORDER BY seq"
         rows = await self._run(lambda db: db.execute(sql, (call_id, company_id)).fetchall())
         return [CallEvent.model_validate_json(row[0]) for row in rows]
+
+    async def delete_events(self, company_id: str, call_id: str) -> None:
+        sql = "DELETE FROM call_events WHERE call_id = ? AND company_id = ?"
+        await self._run(lambda db: db.execute(sql, (call_id, company_id)))
 
     async def spend_token(self, token_id: str, expires: float) -> bool:
         def spend(db: sqlite3.Connection) -> bool:
@@ -131,7 +137,7 @@ class SqliteStore:
                 db.execute("SAVEPOINT job")
                 try:
                     done.append((job, job[0](db), None))
-                except (sqlite3.Error, Conflict) as error:
+                except (sqlite3.Error, ParleyError) as error:
                     db.execute("ROLLBACK TO job")
                     done.append((job, None, error))
                 db.execute("RELEASE job")

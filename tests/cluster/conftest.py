@@ -61,7 +61,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 async def _add_agents(store: SqliteStore) -> None:
     agent = demo.agent()
     phrases = agent.phrases.model_copy(update={"greeting": "Hello.", "unknown": "I am sorry, I do not know."})
-    await store.put_agent(agent.model_copy(update={"id": SHORT, "phrases": phrases}))
+    await store.publish_agent(agent.model_copy(update={"id": SHORT, "phrases": phrases}))
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from engine.simulator.caller import Line
 from engine.simulator.carrier import CallIdentity
 from engine.simulator.conversation import run_conversation
 from engine.simulator.scenarios.questions import recorded_questions
+from engine.store import put_company
 from models import AgentConfig, Company
 from tests.cluster.conftest import Note
 from tests.cluster.site import CLINIC, SHORT, Site
@@ -98,8 +99,8 @@ async def with_company(server: Site, name: str, text: str) -> Company:
     agent = demo.agent()
     phrases = agent.phrases.model_copy(update={"greeting": "Hello."})
     own = {"id": SHORT, "company_id": name, "name": name.title(), "phrases": phrases}
-    await server.store.put_company(company)
-    await server.store.put_agent(AgentConfig.model_validate(agent.model_dump() | own))
+    await put_company(server.store, company)
+    await server.store.publish_agent(AgentConfig.model_validate(agent.model_dump() | own))
     assert await server.ray.ask("ingest", company=name, document="page", text=text)
     return company
 

@@ -5,22 +5,14 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from engine.errors import ConfigurationError
-from engine.store import Conflict, Store
+from engine.store import Conflict, Store, put_company
 from engine.store.sqlite import SqliteStore
 from models import AgentConfig, CallEvent, Company
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = SqliteStore(tmp_path / "data" / "parley.db")
-    yield store
-    await store.close()
 
 
 def event(seq: int, *, call: str = "c1", company: str = "acme", text: str = "") -> CallEvent:
@@ -30,8 +22,8 @@ def event(seq: int, *, call: str = "c1", company: str = "acme", text: str = "") 
 
 
 async def test_a_company_and_its_agent(store: Store) -> None:
-    await store.put_company(Company(id="acme", name="Acme"))
-    await store.put_agent(AgentConfig(id="front", company_id="acme"))
+    await put_company(store, Company(id="acme", name="Acme"))
+    await store.publish_agent(AgentConfig(id="front", company_id="acme"))
     company = await store.company("acme")
     assert company is not None
     assert company.name == "Acme"
