@@ -12,10 +12,17 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from engine.errors import NoCapacity, ParleyError, ProviderError, Refused, UsageError
+from engine.services.access import InvalidField, NotFound, NotSignedIn
+from engine.store import Stale, Taken
 
 logger = logging.getLogger(__name__)
 _STATUS: tuple[tuple[type[ParleyError], HTTPStatus], ...] = (
     (NoCapacity, HTTPStatus.SERVICE_UNAVAILABLE),
+    (NotSignedIn, HTTPStatus.UNAUTHORIZED),
+    (NotFound, HTTPStatus.NOT_FOUND),
+    (InvalidField, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (Taken, HTTPStatus.CONFLICT),
+    (Stale, HTTPStatus.CONFLICT),
     (Refused, HTTPStatus.FORBIDDEN),
     (UsageError, HTTPStatus.BAD_REQUEST),
     (ProviderError, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -52,7 +59,13 @@ def install(app: FastAPI) -> None:
             logger.error("request %s failed: %s", getattr(request.state, "request_id", ""), error)
         if status is None:
             return problem(request, HTTPStatus.INTERNAL_SERVER_ERROR)
-        return problem(request, status, str(error))
+        members: dict[str, Any] = {}
+        if isinstance(error, (InvalidField, Taken)):
+            members["errors"] = [{"where": ["body", error.field], "message": str(error)}]
+        response = problem(request, status, str(error), **members)
+        if status is HTTPStatus.UNAUTHORIZED:
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> Response:
