@@ -15,9 +15,11 @@ from ray.exceptions import RayError
 from actors import NAMESPACE, RECORDER
 from actors.named import NamedActor
 from actors.node import refuse_several_nodes
+from engine.call.record import put_record, record_of
 from engine.call.recording import NotRecorded
 from engine.call.tape import Block
 from engine.config import settings
+from engine.errors import ParleyError
 from engine.store import Conflict
 from engine.store.recordings import Recordings
 from engine.store.sqlite import SqliteStore
@@ -25,6 +27,9 @@ from models.call import CallEvent
 
 log = logging.getLogger("parley.recorder")
 T = TypeVar("T")
+
+LISTED = frozenset({"call_started", "call_ended"})
+"""Kinds of events that change a call's line in the list."""
 
 
 class Recorder:
@@ -36,6 +41,7 @@ class Recorder:
         self._recordings = Recordings(settings().data_dir / "recordings")
         # One thread: files are written one block after the other, and never on the loop of the journals.
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="recordings")
+        self._listing: set[asyncio.Task[None]] = set()
 
     async def append(self, events: Sequence[CallEvent]) -> bool:
         """Durable when it returns True; False when another actor wrote these numbers."""
@@ -43,7 +49,20 @@ class Recorder:
             await self._store.append_events(events)
         except Conflict:
             return False
+        if any(event.kind in LISTED for event in events):
+            # Nobody on the line waits for the list of calls.
+            task = asyncio.create_task(self._list(events[0].company_id, events[0].call_id))
+            self._listing.add(task)
+            task.add_done_callback(self._listing.discard)
         return True
+
+    async def _list(self, company_id: str, call_id: str) -> None:
+        """Bring the call's line in the list of calls up to its journal."""
+        try:
+            events = await self._store.events(company_id, call_id)
+            await put_record(self._store, record_of(events))
+        except ParleyError as error:
+            log.error("call %s: not in the list of calls: %s", call_id, error)
 
     async def read(self, company_id: str, call_id: str) -> list[CallEvent]:
         return await self._store.events(company_id, call_id)
@@ -65,9 +84,7 @@ class Recorder:
             at_ms=time.time() * 1000,
             data={"reason": reason},
         )
-        try:
-            await self._store.append_events([ended])
-        except Conflict:
+        if not await self.append([ended]):
             log.info("call %s is still written by its actor", call_id)
 
     async def close_all(self, reason: str) -> int:

@@ -4,7 +4,7 @@ from models.agent import Agent, AgentConfig, Example, Phrases, TurnTaking
 from models.call import CallEvent, CallRecord, Turn
 from models.company import Company
 from models.document import Document, TenantDocument
-from models.ids import new_id
+from models.ids import dated_id, new_id
 from models.knowledge import KnowledgeDocument
 from models.number import PhoneNumber
 from models.user import ApiKey, RefreshToken, ResetToken, Role, User
@@ -28,5 +28,6 @@ __all__ = [
     "Turn",
     "TurnTaking",
     "User",
+    "dated_id",
     "new_id",
 ]

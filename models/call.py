@@ -40,8 +40,12 @@ class Turn(BaseModel):
 
 
 class CallRecord(TenantDocument):
-    """A call as it is listed: written when it begins and when it ends. Its turns are in the journal."""
+    """A call as it is listed: written when it begins and when it ends. Its turns are in the journal.
 
+    `id` begins with the time, so that calls are listed by it; `call_id` is the carrier's, and the journal's.
+    """
+
+    call_id: str
     agent_id: str
     caller: str = ""
     called: str = ""

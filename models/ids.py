@@ -16,5 +16,10 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{_digits(at_ms, _TIME_DIGITS)}{_digits(secrets.randbits(80), _RANDOM_DIGITS)}"
 
 
+def dated_id(at_ms: int, name: str) -> str:
+    """An id that begins with a time, for something that is named from outside and listed by its time."""
+    return f"{_digits(at_ms, _TIME_DIGITS)}-{name}"
+
+
 def _digits(number: int, count: int) -> str:
     return "".join(_ALPHABET[(number >> 5 * place) & 31] for place in reversed(range(count)))

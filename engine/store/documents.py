@@ -70,7 +70,7 @@ API_KEYS = TenantCollection("api_keys", ApiKey, keys=("key_hash",))
 AGENTS = TenantCollection("agent_drafts", Agent)
 NUMBERS = TenantCollection("numbers", PhoneNumber, keys=("number",), filters=("agent_id",))
 KNOWLEDGE = TenantCollection("documents", KnowledgeDocument, unique=("name",), filters=("status",))
-CALLS = TenantCollection("calls", CallRecord, filters=("agent_id", "status", "caller"))
+CALLS = TenantCollection("calls", CallRecord, unique=("call_id",), filters=("agent_id", "status", "caller"))
 ALL: tuple[Collection[Any], ...] = (
     COMPANIES, USERS, REFRESH_TOKENS, RESET_TOKENS, API_KEYS, AGENTS, NUMBERS, KNOWLEDGE, CALLS
 )  # fmt: skip
