@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from grpc import RpcError
 from ray import serve
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
@@ -29,6 +30,9 @@ from engine.providers.stub import (
     StubTts,
     StubTurnModel,
 )
+
+_LOST = (RayError, RayServeException, RpcError)
+"""What a handle raises when its replica fails; gRPC, which is beneath, lets its own errors by."""
 
 
 class LocalStt:
@@ -74,7 +78,7 @@ class LocalLanguageModel:
         try:
             async for delta in stream:
                 yield delta
-        except (RayError, RayServeException) as error:
+        except _LOST as error:
             raise ProviderUnavailable(f"llm: {_line(error)}", provider="local") from error
         finally:
             stream.cancel()
@@ -93,7 +97,7 @@ async def _ask(kind: str, response: Any) -> Any:
     """Await a handle's response; a cancelled wait cancels the work at the replica too."""
     try:
         return await response
-    except (RayError, RayServeException) as error:
+    except _LOST as error:
         raise ProviderUnavailable(f"{kind}: {_line(error)}", provider="local") from error
 
 

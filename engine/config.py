@@ -6,8 +6,11 @@ in `models.AgentConfig`, and GPU fractions, replicas and batch sizes are in `ser
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 import secrets
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Self
@@ -18,6 +21,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from engine.errors import ConfigurationError
 
 MIN_SECRET_CHARS = 32
+_PREFIX = "PARLEY_"
+_URL = re.compile(r"https?://[^\s/]+")
+_OTHERS = frozenset({"PARLEY_NUM_CPUS"})
+"""Read elsewhere, before there are settings."""
 
 
 def _default_models_dir() -> Path:
@@ -63,6 +70,10 @@ class Settings(BaseSettings):
             raise ValueError(f"PARLEY_SECRET needs {MIN_SECRET_CHARS} characters or more")
         if self.environment == "production" and self.secret is None:
             raise ValueError("PARLEY_SECRET must be set in production (try: openssl rand -hex 32)")
+        for name in ("public_url", "llm_base_url", "qdrant_url"):
+            url = getattr(self, name)
+            if url is not None and not _URL.match(url):
+                raise ValueError(f"PARLEY_{name.upper()} must begin with https:// or http://")
         if (self.llm_base_url is None) != (self.llm_model is None):
             raise ValueError("PARLEY_LLM_BASE_URL and PARLEY_LLM_MODEL go together: set both or neither")
         return self
@@ -82,12 +93,28 @@ class Settings(BaseSettings):
         return path.read_text().strip()
 
 
+def refuse_misspelt(environ: Iterable[str]) -> None:
+    """Raises ConfigurationError for a name that is nearly a setting's, and would do nothing.
+
+    Other names that begin with PARLEY_ are none of ours: Kubernetes gives every pod some for a service
+    of that name.
+    """
+    known = {_PREFIX + name.upper() for name in Settings.model_fields} | _OTHERS
+    for name in environ:
+        if not name.startswith(_PREFIX) or name in known:
+            continue
+        meant = difflib.get_close_matches(name, known, n=1, cutoff=0.88)
+        if meant:
+            raise ConfigurationError(f"{name} is no setting: did you mean {meant[0]}?")
+
+
 @lru_cache(maxsize=1)
 def settings() -> Settings:
     """The settings of this process, read once.
 
     Raises ConfigurationError with one line that names the variable.
     """
+    refuse_misspelt(os.environ)
     try:
         return Settings()
     except ValidationError as error:

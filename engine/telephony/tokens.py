@@ -109,9 +109,7 @@ def media_url(
     public URL, or its own address.
     """
     base = base_url or settings.public_url or local_url(settings)
-    scheme, separator, rest = base.rstrip("/").partition("://")
-    if not separator:
-        scheme, rest = "https", base.rstrip("/")
+    scheme, _, rest = base.rstrip("/").partition("://")
     websocket = {"http": "ws", "https": "wss"}.get(scheme, scheme)
     token = issue(claims, settings.signing_secret(), ttl_s or settings.media_token_ttl_s)
     return f"{websocket}://{rest}/media/{token}"
