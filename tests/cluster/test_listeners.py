@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from socket import SOCK_STREAM
 
-import grpc  # type: ignore[import-untyped]
+import grpc
 import httpx
 import psutil
 import pytest
