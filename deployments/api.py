@@ -23,7 +23,9 @@ from actors.node import prepare_replica
 from engine import switches
 from engine.api.app import create_app
 from engine.api.backend import DEMO_AGENT, DEMO_COMPANY
+from engine.config import settings
 from engine.errors import ConfigurationError, ProviderUnavailable
+from engine.store.sqlite import SqliteStore
 
 logger = logging.getLogger(__name__)
 SWITCHBOARD = "switchboard"
@@ -76,7 +78,8 @@ class ClusterBackend:
 def _app() -> FastAPI:
     """Made in the replica, so that settings are read where they are used."""
     prepare_replica()
-    return create_app(ClusterBackend())
+    store = SqliteStore(settings().data_dir / "parley.db")
+    return create_app(ClusterBackend(), store=store)
 
 
 @serve.ingress(_app)

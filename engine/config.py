@@ -54,6 +54,10 @@ class Settings(BaseSettings):
     llm_model: str | None = None
     llm_api_key: SecretStr | None = None
 
+    registration: Literal["open", "closed"] | None = Field(
+        default=None, description="whether strangers may register a company; open in development only"
+    )
+
     twilio_auth_token: SecretStr | None = None
 
     max_calls: int = Field(default=16, ge=1, description="calls at once on the whole cluster")
@@ -77,6 +81,10 @@ class Settings(BaseSettings):
         if (self.llm_base_url is None) != (self.llm_model is None):
             raise ValueError("PARLEY_LLM_BASE_URL and PARLEY_LLM_MODEL go together: set both or neither")
         return self
+
+    @property
+    def registration_open(self) -> bool:
+        return (self.registration or {"development": "open"}.get(self.environment)) == "open"
 
     def signing_secret(self) -> str:
         """The secret that signs media tokens; in development one is made once and kept in `data_dir`."""

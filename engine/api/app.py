@@ -12,8 +12,11 @@ from engine.api import problems, talk, twilio
 from engine.api.backend import ApiBackend, ask
 from engine.api.origin import is_loopback
 from engine.api.requests import RequestLog
+from engine.api.v1 import router as v1
 from engine.config import Settings
 from engine.config import settings as installation_settings
+from engine.services.platform import Platform
+from engine.store import Store
 
 
 class Info(BaseModel):
@@ -31,18 +34,21 @@ class Readiness(BaseModel):
     waiting_for: dict[str, str]
 
 
-def create_app(backend: ApiBackend, settings: Settings | None = None) -> FastAPI:
-    """The API over `backend`; `settings` are the installation's unless given."""
+def create_app(backend: ApiBackend, settings: Settings | None = None, store: Store | None = None) -> FastAPI:
+    """The API over `backend`; `settings`: other than the installation's. Without a store no `/api/v1`."""
     config = settings or installation_settings()
-    app = FastAPI(title="Parley", version=_version(), docs_url=None, redoc_url=None)
+    app = FastAPI(title="Parley", version=_version(), docs_url="/docs", redoc_url=None)
     problems.install(app)
     app.add_middleware(RequestLog)
     app.include_router(twilio.router(backend, config))
     app.include_router(talk.router(backend, config))
+    if store is not None:
+        app.state.platform = Platform.over(store, config)
+        app.include_router(v1.router())
 
     @app.get("/", tags=["server"])
     async def info() -> Info:
-        links = {"health": "/health", "ready": "/ready", "openapi": "/openapi.json"}
+        links = {"health": "/health", "ready": "/ready", "openapi": "/openapi.json", "docs": "/docs"}
         if is_loopback(config.host):
             links["talk"] = "/talk"
         return Info(version=_version(), links=links)

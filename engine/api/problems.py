@@ -12,14 +12,16 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from engine.errors import NoCapacity, ParleyError, ProviderError, Refused, UsageError
-from engine.services.access import InvalidField, NotFound, NotSignedIn
+from engine.services.access import InUse, InvalidField, NotFound, NotSignedIn, TooMany
 from engine.store import Stale, Taken
 
 logger = logging.getLogger(__name__)
 _STATUS: tuple[tuple[type[ParleyError], HTTPStatus], ...] = (
     (NoCapacity, HTTPStatus.SERVICE_UNAVAILABLE),
     (NotSignedIn, HTTPStatus.UNAUTHORIZED),
+    (TooMany, HTTPStatus.TOO_MANY_REQUESTS),
     (NotFound, HTTPStatus.NOT_FOUND),
+    (InUse, HTTPStatus.CONFLICT),
     (InvalidField, HTTPStatus.UNPROCESSABLE_ENTITY),
     (Taken, HTTPStatus.CONFLICT),
     (Stale, HTTPStatus.CONFLICT),
@@ -65,6 +67,8 @@ def install(app: FastAPI) -> None:
         response = problem(request, status, str(error), **members)
         if status is HTTPStatus.UNAUTHORIZED:
             response.headers["WWW-Authenticate"] = "Bearer"
+        if isinstance(error, TooMany):
+            response.headers["Retry-After"] = str(error.retry_after_s)
         return response
 
     @app.exception_handler(Exception)

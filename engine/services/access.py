@@ -16,6 +16,18 @@ class Forbidden(Refused):
     """Whoever asks is known and may not do this."""
 
 
+class TooMany(Refused):
+    """Tried too often; `retry_after_s` says how long to wait."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        self.retry_after_s = max(1, round(retry_after_s))
+        super().__init__(f"too many failed attempts: try again in {self.retry_after_s} s")
+
+
+class InUse(UsageError):
+    """It cannot go while something else needs it; the message names what."""
+
+
 class NotFound(UsageError):
     """There is no such thing, or it is another company's: the two look the same from outside."""
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.config import Settings
 from engine.store import Store
 from engine.store.sqlite import SqliteStore
+from tests.unit.api_client import Site
 
 
 @pytest.fixture
@@ -16,3 +18,10 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     store = SqliteStore(tmp_path / "data" / "parley.db")
     yield store
     await store.close()
+
+
+@pytest.fixture
+async def site(store: Store, tmp_path: Path) -> AsyncIterator[Site]:
+    site = Site(store, Settings(_env_file=None, data_dir=tmp_path))
+    yield site
+    await site.client.aclose()

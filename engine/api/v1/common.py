@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Generic, Protocol, TypeVar
+from typing import Annotated, Generic, TypeVar
 
-from fastapi import Depends, Header, Path, Query, Request
+from fastapi import Depends, Path, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
 
 from engine.services.access import Access, NotSignedIn, Principal
+from engine.services.platform import Platform
 from engine.store import Page
 from models import Document, Role
 
-D = TypeVar("D", bound=Document)
+D = TypeVar("D", bound=BaseModel)
 Id = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
-class Authenticator(Protocol):
-    """Whose token or key this is. Raises NotSignedIn."""
+def platform(request: Request) -> Platform:
+    found: Platform = request.app.state.platform
+    return found
 
-    async def __call__(self, credential: str) -> Principal: ...
+
+Using = Annotated[Platform, Depends(platform)]
+_BEARER = HTTPBearer(auto_error=False, description="an access token, or an API key")
 
 
-async def principal(request: Request, authorization: Annotated[str, Header()] = "") -> Principal:
+async def principal(
+    using: Using, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+) -> Principal:
     """The one who asks, by `Authorization: Bearer` (an access token or an API key)."""
-    scheme, _, credential = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not credential:
+    if bearer is None or not bearer.credentials:
         raise NotSignedIn("send an access token or an API key: Authorization: Bearer ...")
-    authenticate: Authenticator = request.app.state.authenticate
-    return await authenticate(credential.strip())
+    return await using.auth.authenticate(bearer.credentials.strip())
 
 
 Asking = Annotated[Principal, Depends(principal)]
@@ -67,6 +72,6 @@ def page(
 Paged = Annotated[Page, Depends(page)]
 
 
-def listing(items: Sequence[D], asked: Page) -> Listing[D]:
-    """A page with its cursor: a full one may have a next."""
-    return Listing(items=list(items), next=items[-1].id if len(items) == asked.limit else None)
+def cursor(found: Sequence[Document], asked: Page) -> str | None:
+    """The cursor behind a page: a full one may have a next."""
+    return found[-1].id if len(found) == asked.limit else None

@@ -1,0 +1,14 @@
+"""All of `/api/v1`."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from engine.api.v1 import auth, companies
+
+
+def router() -> APIRouter:
+    routes = APIRouter(prefix="/api/v1")
+    for part in (auth, companies):
+        routes.include_router(part.router)
+    return routes
