@@ -25,6 +25,8 @@ from engine.api.app import create_app
 from engine.api.backend import DEMO_AGENT, DEMO_COMPANY
 from engine.config import settings
 from engine.errors import ConfigurationError, ProviderUnavailable
+from engine.services.agents import Numbers
+from engine.store import Store
 from engine.store.sqlite import SqliteStore
 
 logger = logging.getLogger(__name__)
@@ -35,8 +37,9 @@ NAMESPACE = "parley"
 class ClusterBackend:
     """`engine.api.backend.ApiBackend` over the Switchboard actor. Its deadlines are the API's."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: Store) -> None:
         self._switchboard: ActorHandle[Any] | None = None
+        self._numbers = Numbers(store)
 
     async def capacity(self, company_id: str) -> str | None:
         reason: str | None = await self._ask("capacity", company_id)
@@ -46,8 +49,11 @@ class ClusterBackend:
         return bool(await self._ask("live", call_id))
 
     async def agent_for_number(self, number: str) -> tuple[str, str] | None:
-        """The demo agent, whatever the number: this installation has no other yet."""
-        return DEMO_COMPANY, DEMO_AGENT
+        """Whoever has the number; in development the demo agent answers all others."""
+        found = await self._numbers.answered_by(number)
+        if found is None and settings().environment == "development":
+            return DEMO_COMPANY, DEMO_AGENT
+        return found
 
     async def ready(self) -> Mapping[str, str | None]:
         try:
@@ -79,7 +85,7 @@ def _app() -> FastAPI:
     """Made in the replica, so that settings are read where they are used."""
     prepare_replica()
     store = SqliteStore(settings().data_dir / "parley.db")
-    return create_app(ClusterBackend(), store=store)
+    return create_app(ClusterBackend(store), store=store)
 
 
 @serve.ingress(_app)

@@ -79,4 +79,6 @@ class Agent(TenantDocument):
     """
 
     config: AgentConfig
+    variables: dict[str, str] = Field(default_factory=dict)
+    """What `{{name}}` in prompt and phrases stands for when the agent is published."""
     published_version: int | None = None

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.config import Settings
+from engine.services.agents import Agents, Numbers
 from engine.services.auth import Auth
+from engine.services.calls import Calls
 from engine.services.companies import Companies
 from engine.services.users import Users
 from engine.store import Store
+from engine.store.recordings import Recordings
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +21,20 @@ class Platform:
     auth: Auth
     users: Users
     companies: Companies
+    agents: Agents
+    numbers: Numbers
+    calls: Calls
 
     @classmethod
     def over(cls, store: Store, settings: Settings) -> Platform:
         """The use cases over a store."""
-        return cls(settings, store, Auth(store, settings), Users(store), Companies(store))
+        return cls(
+            settings=settings,
+            store=store,
+            auth=Auth(store, settings),
+            users=Users(store),
+            companies=Companies(store),
+            agents=Agents(store),
+            numbers=Numbers(store),
+            calls=Calls(store, Recordings(settings.data_dir / "recordings")),
+        )

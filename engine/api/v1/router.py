@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from engine.api.v1 import auth, companies
+from engine.api.v1 import agents, auth, calls, companies
 
 
 def router() -> APIRouter:
     routes = APIRouter(prefix="/api/v1")
-    for part in (auth, companies):
+    for part in (auth, companies, agents, calls):
         routes.include_router(part.router)
     return routes

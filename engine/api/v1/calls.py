@@ -1,0 +1,62 @@
+"""Calls: lists, transcripts, recordings, and the right to be forgotten."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import FileResponse, PlainTextResponse, Response
+
+from engine.api.v1.common import Id, Listing, Owner, Paged, Reader, Using, cursor
+from engine.services.calls import as_text, as_vtt
+from models import CallRecord, platform
+
+router = APIRouter(prefix="/companies/{company_id}", tags=["calls"])
+Number = Annotated[str, Path(pattern=r"^(\+[1-9][0-9]{5,14}|[A-Za-z0-9_-]{1,64})$")]
+
+
+@router.get("/calls")
+async def calls(
+    using: Using,
+    access: Reader,
+    page: Paged,
+    agent_id: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = None,
+    status: Literal["live", "ended"] | None = None,
+) -> Listing[CallRecord]:
+    """Newest first."""
+    given = {"agent_id": agent_id, "status": status}
+    where = {name: value for name, value in given.items() if value is not None}
+    found = await using.calls.list(access, where, page)
+    return Listing(items=list(found), next=cursor(found, page))
+
+
+@router.get("/calls/{call_id}")
+async def call(using: Using, access: Reader, call_id: Id) -> platform.CallDetail:
+    """A call with its turns and their timelines."""
+    return await using.calls.detail(access, call_id)
+
+
+@router.get("/calls/{call_id}/transcript", response_model=platform.Transcript)
+async def transcript(
+    using: Using, access: Reader, call_id: Id, format: Literal["json", "txt", "vtt"] = "json"
+) -> platform.Transcript | Response:
+    """What was said and, of the agent, heard."""
+    said = await using.calls.transcript(access, call_id)
+    if format == "txt":
+        return PlainTextResponse(as_text(said))
+    if format == "vtt":
+        return Response(as_vtt(said), media_type="text/vtt; charset=utf-8")
+    return said
+
+
+@router.get("/calls/{call_id}/recording", response_class=FileResponse)
+async def recording(using: Using, access: Reader, call_id: Id) -> FileResponse:
+    """Stereo WAV: the caller left, the agent right."""
+    path = await using.calls.recording(access, call_id)
+    return FileResponse(path, media_type="audio/wav", filename=f"{call_id}.wav")
+
+
+@router.delete("/callers/{number}", tags=["calls"])
+async def forget_caller(using: Using, access: Owner, number: Number) -> dict[str, int]:
+    """Remove every ended call of a number, with transcript and recording."""
+    return {"calls": await using.calls.forget_caller(access, number)}

@@ -1,0 +1,144 @@
+"""Calls: what was said, what was heard, and how long it took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.services.access import Access, NotFound
+from engine.store import Page, Store
+from engine.store.documents import CALLS, MAX_PAGE
+from engine.store.recordings import Recordings
+from models import CallEvent, CallRecord
+from models.platform import CallDetail, Line, Transcript, TurnDetail
+
+
+def project(events: Sequence[CallEvent]) -> list[TurnDetail]:
+    """The turns of a journal. Turn 0 is what the agent said before the caller's first one."""
+    turns: dict[int, TurnDetail] = {}
+    for event in events:
+        data = event.data
+        if event.kind not in ("turn_ended", "reply_released", "heard"):
+            continue
+        turn = turns.setdefault(data["turn"], TurnDetail(number=data["turn"], at_ms=event.at_ms))
+        turns[turn.number] = turn.model_copy(update=_change(turn, event.kind, data))
+    return [turns[number] for number in sorted(turns)]
+
+
+def _change(turn: TurnDetail, kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    if kind == "turn_ended":
+        return {"caller": data["text"]}
+    if kind == "reply_released":
+        return {"said": f"{turn.said} {data['text'].strip()}".strip(), "kind": data["kind"]}
+    heard = f"{turn.agent} {data['text']}".strip()
+    timeline = {name: data[name] for name in ("served", "tokens") if name in data}
+    if "stamps" in data:
+        timeline["stamps_ms"] = data["stamps"]
+    return {"agent": heard, "interrupted": data["interrupted"], "kind": data["kind"], **timeline}
+
+
+def transcript(record: CallRecord, turns: Sequence[TurnDetail]) -> Transcript:
+    """Who said what when; of the agent only what was heard."""
+    began = record.started_at.timestamp() * 1000
+    return Transcript(call_id=record.call_id, started_at=record.started_at, lines=list(_lines(began, turns)))
+
+
+def _lines(began: float, turns: Sequence[TurnDetail]) -> Iterator[Line]:
+    """Times come from the stamps; where there are none, a line lasts as long as reading it aloud takes."""
+    at = 0
+    for turn in turns:
+        stamps = {name: max(0, round(value - began)) for name, value in turn.stamps_ms.items()}
+        if turn.caller:
+            end = max(at + 1, stamps.get("speech_end", at + _aloud_ms(turn.caller)))
+            yield Line(
+                speaker="caller",
+                text=turn.caller,
+                start_ms=max(at, end - _aloud_ms(turn.caller)),
+                end_ms=end,
+            )
+            at = end
+        if turn.agent:
+            start = max(at, stamps.get("first_byte", round(turn.at_ms - began)))
+            end = max(start + 1, stamps.get("heard_until", start + _aloud_ms(turn.agent)))
+            yield Line(speaker="agent", text=turn.agent, start_ms=start, end_ms=end)
+            at = end
+
+
+def _aloud_ms(text: str) -> int:
+    return 350 * len(text.split())
+
+
+def as_text(said: Transcript) -> str:
+    """A line for each thing said."""
+    return "".join(f"{line.speaker}: {line.text}\n" for line in said.lines)
+
+
+def as_vtt(said: Transcript) -> str:
+    """WebVTT subtitles."""
+    cues = [
+        f"{_clock(line.start_ms)} --> {_clock(line.end_ms)}\n<v {line.speaker}>{_escaped(line.text)}\n"
+        for line in said.lines
+    ]
+    return "\n".join(["WEBVTT\n", *cues])
+
+
+def _clock(ms: int) -> str:
+    seconds, rest = divmod(ms, 1000)
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{rest:03}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+class Calls:
+    def __init__(self, store: Store, recordings: Recordings) -> None:
+        self._store = store
+        self._recordings = recordings
+
+    async def list(self, access: Access, where: Mapping[str, str], page: Page) -> Sequence[CallRecord]:
+        return await self._store.documents.find(CALLS, access.company_id, where, page)
+
+    async def get(self, access: Access, call_id: str) -> CallRecord:
+        """By the id of its record, or the carrier's. Raises NotFound."""
+        record = await self._store.documents.get(CALLS, access.company_id, call_id)
+        if record is None:
+            found = await self._store.documents.find(
+                CALLS, access.company_id, {"call_id": call_id}, Page(limit=1)
+            )
+            record = found[0] if found else None
+        if record is None:
+            raise NotFound(f"there is no call {call_id}")
+        return record
+
+    async def detail(self, access: Access, call_id: str) -> CallDetail:
+        record = await self.get(access, call_id)
+        events = await self._store.events(access.company_id, record.call_id)
+        return CallDetail(call=record, turns=project(events))
+
+    async def transcript(self, access: Access, call_id: str) -> Transcript:
+        detail = await self.detail(access, call_id)
+        return transcript(detail.call, detail.turns)
+
+    async def recording(self, access: Access, call_id: str) -> Path:
+        """The file. Raises NotFound."""
+        record = await self.get(access, call_id)
+        path = self._recordings.path(access.company_id, record.call_id)
+        if not path.is_file():
+            raise NotFound(f"call {call_id} was not recorded")
+        return path
+
+    async def forget_caller(self, access: Access, number: str) -> int:
+        """Remove every ended call of this number: its line, its journal, its recording. Returns how many."""
+        gone = 0
+        where = {"caller": number, "status": "ended"}
+        while found := await self._store.documents.find(
+            CALLS, access.company_id, where, Page(limit=MAX_PAGE)
+        ):
+            for record in found:
+                self._recordings.path(access.company_id, record.call_id).unlink(missing_ok=True)
+                await self._store.delete_events(access.company_id, record.call_id)
+                await self._store.documents.delete(CALLS, access.company_id, record.id)
+                gone += 1
+        return gone
