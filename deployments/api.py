@@ -9,22 +9,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
 from fastapi import FastAPI
+from grpc import RpcError
 from ray import serve
 from ray.actor import ActorHandle
 from ray.exceptions import RayActorError, RayError
 from ray.serve import Application
+from ray.serve.exceptions import RayServeException
 
 from actors.node import prepare_replica
 from engine import switches
-from engine.api.app import create_app
+from engine.api.app import Tenants, create_app
 from engine.api.backend import DEMO_AGENT, DEMO_COMPANY
 from engine.config import settings
 from engine.errors import ConfigurationError, ProviderUnavailable
+from engine.providers.base import Passage
 from engine.services.agents import Numbers
 from engine.store import Store
 from engine.store.sqlite import SqliteStore
@@ -32,6 +35,7 @@ from engine.store.sqlite import SqliteStore
 logger = logging.getLogger(__name__)
 SWITCHBOARD = "switchboard"
 NAMESPACE = "parley"
+KNOWLEDGE_S = 10.0
 
 
 class ClusterBackend:
@@ -81,11 +85,35 @@ class ClusterBackend:
             ) from error
 
 
+class ClusterKnowledge:
+    """`engine.services.knowledge.KnowledgeBackend` over the knowledge application."""
+
+    async def ingest(self, company_id: str, document_id: str) -> None:
+        await self._ask("ingest_upload", company_id, document_id)
+
+    async def forget(self, company_id: str, document_id: str) -> None:
+        await self._ask("delete_document", company_id, document_id)
+
+    async def search(self, company_id: str, query: str, limit: int) -> Sequence[Passage]:
+        found: Sequence[Passage] = await self._ask("search", company_id, query, limit)
+        return found
+
+    async def _ask(self, method: str, *arguments: object) -> Any:
+        try:
+            handle = serve.get_app_handle("knowledge")
+            async with asyncio.timeout(KNOWLEDGE_S):
+                return await getattr(handle, method).remote(*arguments)
+        except (RayError, RayServeException, RpcError, TimeoutError) as error:
+            raise ProviderUnavailable(
+                "the knowledge application does not answer: try again", provider="knowledge"
+            ) from error
+
+
 def _app() -> FastAPI:
     """Made in the replica, so that settings are read where they are used."""
     prepare_replica()
     store = SqliteStore(settings().data_dir / "parley.db")
-    return create_app(ClusterBackend(store), store=store)
+    return create_app(ClusterBackend(store), tenants=Tenants(store, ClusterKnowledge()))
 
 
 @serve.ingress(_app)

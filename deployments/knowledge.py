@@ -43,8 +43,11 @@ class KnowledgeReplica:
     # Serve awaits a constructor; mypy cannot know.
     async def __init__(self, args: KnowledgeArgs) -> None:  # type: ignore[misc]
         from engine.knowledge.index import Space, open_index
+        from engine.knowledge.ingest import Ingestor
+        from engine.knowledge.parse.sandbox import read_pages
         from engine.knowledge.retrieve import Retriever
         from engine.providers.embeddings.sentence_transformer import SentenceTransformerEmbedder
+        from engine.store.sqlite import SqliteStore
         from engine.weights import folder
 
         prepare_replica()
@@ -56,6 +59,14 @@ class KnowledgeReplica:
         self._index = await open_index(self._space)
         self._retriever = Retriever(self._embedder, self._index)
         await self._retriever.search("warm-up", WARM_UP, 1)
+        self._uploads = Ingestor(
+            SqliteStore(settings().data_dir / "parley.db"),
+            settings().data_dir,
+            read_pages,
+            self._retriever.ingest_document,
+            self._retriever.delete,
+        )
+        await self._uploads.start()
 
     async def search(
         self, company_id: str, query: str, limit: int = 2, language: str = "en"
@@ -65,6 +76,10 @@ class KnowledgeReplica:
     async def ingest(self, company_id: str, document_id: str, source: str, text: str) -> int:
         """Makes `text` the document's content; returns its number of passages."""
         return await self._retriever.ingest(company_id, document_id, source, text)
+
+    async def ingest_upload(self, company_id: str, document_id: str) -> None:
+        """Begin to read an uploaded document; its state is in the store."""
+        self._uploads.add(company_id, document_id)
 
     async def delete_document(self, company_id: str, document_id: str) -> None:
         await self._retriever.delete(company_id, document_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -15,6 +16,7 @@ from engine.api.requests import RequestLog
 from engine.api.v1 import router as v1
 from engine.config import Settings
 from engine.config import settings as installation_settings
+from engine.services.knowledge import KnowledgeBackend
 from engine.services.platform import Platform
 from engine.store import Store
 
@@ -34,16 +36,26 @@ class Readiness(BaseModel):
     waiting_for: dict[str, str]
 
 
-def create_app(backend: ApiBackend, settings: Settings | None = None, store: Store | None = None) -> FastAPI:
-    """The API over `backend`; `settings`: other than the installation's. Without a store no `/api/v1`."""
+@dataclass(frozen=True, slots=True)
+class Tenants:
+    """Where companies keep what is theirs."""
+
+    store: Store
+    knowledge: KnowledgeBackend
+
+
+def create_app(
+    backend: ApiBackend, settings: Settings | None = None, tenants: Tenants | None = None
+) -> FastAPI:
+    """The API over `backend`; `settings`: other than the installation's. Without `tenants` no `/api/v1`."""
     config = settings or installation_settings()
     app = FastAPI(title="Parley", version=_version(), docs_url="/docs", redoc_url=None)
     problems.install(app)
     app.add_middleware(RequestLog)
     app.include_router(twilio.router(backend, config))
     app.include_router(talk.router(backend, config))
-    if store is not None:
-        app.state.platform = Platform.over(store, config)
+    if tenants is not None:
+        app.state.platform = Platform.over(tenants.store, config, tenants.knowledge)
         app.include_router(v1.router())
 
     @app.get("/", tags=["server"])

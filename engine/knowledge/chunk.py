@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 from engine.errors import DocumentError
 
+RECORD = "\x1e"
+"""Begins a line that is a passage by itself: a row of a table."""
 MAX_WORDS = 60
 MAX_SENTENCES = 3
 MAX_HEADING_WORDS = 10
@@ -104,6 +106,10 @@ def _passages(text: str) -> Iterator[tuple[str, str]]:
             continue
         bare = None
         heading = _heading(trail)
+        if isinstance(block, _Record):
+            for passage in _within_limit(block.text):
+                yield heading, passage
+            continue
         for passage in _merge(_sentences(block)):
             yield heading, passage if _is_sentence(passage) or not heading else f"{heading}: {passage}"
     if bare:
@@ -122,8 +128,13 @@ class _Heading:
     level: int
 
 
-def _blocks(text: str) -> Iterator[_Heading | str]:
-    """Headings, list items and paragraphs. A paragraph's lines are joined unless each says its own thing."""
+@dataclass(frozen=True, slots=True)
+class _Record:
+    text: str
+
+
+def _blocks(text: str) -> Iterator[_Heading | _Record | str]:
+    """Headings, records, list items, paragraphs, whose lines are joined unless each says its own thing."""
     lines = [line.rstrip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
     lines = [line if line.strip() else "" for line in lines]
     paragraph: list[str] = []
@@ -138,6 +149,9 @@ def _blocks(text: str) -> Iterator[_Heading | str]:
         starts_block = number == 0 or not lines[number - 1]
         if not line or _UNDERLINE.match(line):
             yield from flush()
+        elif line.startswith(RECORD):
+            yield from flush()
+            yield _Record(_plain(line.removeprefix(RECORD)))
         elif heading := _as_heading(line, following, starts_block=starts_block):
             yield from flush()
             yield heading

@@ -14,6 +14,7 @@ from typing import Any
 
 from engine.errors import DocumentError, ParleyError, ProviderUnavailable
 from engine.knowledge.chunk import Document
+from engine.knowledge.retrieve import Progress
 from engine.store import Page, Stale, Store
 from engine.store.documents import COMPANIES, KNOWLEDGE, MAX_PAGE
 from models import KnowledgeDocument
@@ -23,7 +24,6 @@ log = logging.getLogger("parley.ingest")
 Pages = tuple[tuple[int | None, str], ...]
 Read = Callable[[Path, str], Awaitable[Pages]]
 """(file, name) -> pages. Raises DocumentError for what cannot be read."""
-Progress = Callable[[int, int], Awaitable[None]]
 Write = Callable[[Document, Progress], Awaitable[int]]
 """Makes these the document's passages and returns their number; reports (done, of)."""
 Forget = Callable[[str, str], Awaitable[None]]

@@ -7,13 +7,15 @@ numbers that this rests on are made by `bench.retrieval`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from engine.knowledge.chunk import Document, chunk
 from engine.knowledge.coverage import coverage
 from engine.knowledge.index import Found, VectorIndex
 from engine.providers.base import Embedder, Passage
+
+Progress = Callable[[int, int], Awaitable[None]]
 
 CANDIDATES = 16
 """Nearest passages that are looked at for each search."""
@@ -54,13 +56,15 @@ class Retriever:
         """
         return await self.ingest_document(Document.from_text(company_id, document_id, source, text))
 
-    async def ingest_document(self, document: Document) -> int:
-        """As `ingest`, for a document whose pages have been read already."""
+    async def ingest_document(self, document: Document, progress: Progress | None = None) -> int:
+        """As `ingest`, for a document whose pages have been read already. `progress`: (done, of) passages."""
         chunks = chunk(document)
         texts = [each.context for each in chunks]
         vectors: list[list[float]] = []
         for start in range(0, len(texts), EMBED_BATCH):
             vectors += await self._embedder.embed(texts[start : start + EMBED_BATCH], role="document")
+            if progress is not None:
+                await progress(len(vectors), len(texts))
         await self._index.upsert(document.company_id, document.document_id, chunks, vectors)
         return len(chunks)
 

@@ -9,6 +9,7 @@ from engine.services.agents import Agents, Numbers
 from engine.services.auth import Auth
 from engine.services.calls import Calls
 from engine.services.companies import Companies
+from engine.services.knowledge import Knowledge, KnowledgeBackend
 from engine.services.users import Users
 from engine.store import Store
 from engine.store.recordings import Recordings
@@ -24,10 +25,11 @@ class Platform:
     agents: Agents
     numbers: Numbers
     calls: Calls
+    knowledge: Knowledge
 
     @classmethod
-    def over(cls, store: Store, settings: Settings) -> Platform:
-        """The use cases over a store."""
+    def over(cls, store: Store, settings: Settings, knowledge: KnowledgeBackend) -> Platform:
+        """The use cases over a store and the knowledge application."""
         return cls(
             settings=settings,
             store=store,
@@ -37,4 +39,5 @@ class Platform:
             agents=Agents(store),
             numbers=Numbers(store),
             calls=Calls(store, Recordings(settings.data_dir / "recordings")),
+            knowledge=Knowledge(store, settings.data_dir, knowledge),
         )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from engine.api.app import create_app
+from engine.api.app import Tenants, create_app
 from engine.config import Settings
+from engine.providers.base import Passage
 from engine.store import Store
 
 PASSWORD = "correct horse battery"
@@ -29,6 +30,23 @@ class NoCluster:
 
     async def ready(self) -> Mapping[str, str | None]:
         return {}
+
+
+class Library:
+    """The knowledge application: keeps what it was asked, finds one passage of the company that asks."""
+
+    def __init__(self) -> None:
+        self.ingested: list[tuple[str, str]] = []
+        self.forgotten: list[tuple[str, str]] = []
+
+    async def ingest(self, company_id: str, document_id: str) -> None:
+        self.ingested.append((company_id, document_id))
+
+    async def forget(self, company_id: str, document_id: str) -> None:
+        self.forgotten.append((company_id, document_id))
+
+    async def search(self, company_id: str, query: str, limit: int) -> Sequence[Passage]:
+        return [Passage(f"{company_id}: {query}", 0.5, "prices.pdf", 3, "doc_1")][:limit]
 
 
 @dataclass
@@ -60,7 +78,8 @@ class Site:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self.store = store
-        self.app = create_app(NoCluster(), settings, store)
+        self.knowledge = Library()
+        self.app = create_app(NoCluster(), settings, Tenants(store, self.knowledge))
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://parley.test/api/v1")
 

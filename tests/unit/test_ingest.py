@@ -10,7 +10,8 @@ import pytest
 
 from engine.errors import DocumentError, ProviderUnavailable
 from engine.knowledge.chunk import Document
-from engine.knowledge.ingest import MAX_WAITING, Ingestor, Pages, Progress, upload_path
+from engine.knowledge.ingest import MAX_WAITING, Ingestor, Pages, upload_path
+from engine.knowledge.retrieve import Progress
 from engine.store import Store, put_company
 from engine.store.documents import KNOWLEDGE
 from models import Company, KnowledgeDocument, new_id
