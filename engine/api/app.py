@@ -56,7 +56,7 @@ def create_app(
     app.include_router(talk.router(backend, config))
     if tenants is not None:
         app.state.platform = Platform.over(tenants.store, config, tenants.knowledge)
-        app.include_router(v1.router())
+        app.include_router(v1.router(), responses=problems.described(400, 401, 403, 404, 409, 422, 429, 503))
 
     @app.get("/", tags=["server"])
     async def info() -> Info:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
@@ -29,6 +30,23 @@ _STATUS: tuple[tuple[type[ParleyError], HTTPStatus], ...] = (
     (UsageError, HTTPStatus.BAD_REQUEST),
     (ProviderError, HTTPStatus.SERVICE_UNAVAILABLE),
 )
+
+
+class Problem(BaseModel):
+    """What went wrong, in the words of RFC 9457. `errors`: where in the request, and why."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = ""
+    request_id: str
+    errors: list[dict[str, Any]] = []
+
+
+def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """These statuses as routes document them."""
+    content = {"application/problem+json": {"schema": Problem.model_json_schema()}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
 def problem(request: Request, status: int, detail: str = "", **members: Any) -> Response:
