@@ -27,6 +27,7 @@ COMMANDS: dict[str, Entry] = {
     "demo": Entry("engine.cli.demo:demo", "Serve, call the demo agent, and play you the conversation."),
     "call": Entry("engine.cli.call:call", "Call an agent with recorded questions and judge its answers."),
     "media-url": Entry("engine.cli.media_url:command", "Print a URL at which one call can be placed."),
+    "users": Entry("engine.cli.users:users", "Make the first account of those who run the installation."),
     "bench": Entry("engine.cli.bench:bench", "Measure latency and capacity with simulated callers."),
     "models": Entry("engine.cli.models:models", "List, fetch and check model weights."),
     "doctor": Entry("engine.cli.doctor:doctor", "Check this machine and say how to mend what is wrong."),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.config import Settings
+from engine.services import passwords
 from engine.store import Store
 from engine.store.sqlite import SqliteStore
 from tests.unit.api_client import Site
@@ -21,7 +22,8 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-async def site(store: Store, tmp_path: Path) -> AsyncIterator[Site]:
+async def site(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
+    monkeypatch.setattr(passwords, "ROUNDS", 4)
     site = Site(store, Settings(_env_file=None, data_dir=tmp_path))
     yield site
     await site.client.aclose()
