@@ -7,6 +7,7 @@ in `models.AgentConfig`, and GPU fractions, replicas and batch sizes are in `ser
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from engine.errors import ConfigurationError
 
 MIN_SECRET_CHARS = 32
+_MONGODB = re.compile(r"mongodb(\+srv)?://.")
 
 
 def _default_models_dir() -> Path:
@@ -40,6 +42,8 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path("var")
     models_dir: Path = Field(default_factory=_default_models_dir)
+    mongodb_url: SecretStr | None = Field(default=None, description="mongodb:// or mongodb+srv://")
+    mongodb_database: str = Field(default="parley", pattern=r"^[A-Za-z0-9_-]{1,38}$")
     qdrant_url: str | None = None
     qdrant_api_key: SecretStr | None = None
 
@@ -63,6 +67,8 @@ class Settings(BaseSettings):
             raise ValueError(f"PARLEY_SECRET needs {MIN_SECRET_CHARS} characters or more")
         if self.environment == "production" and self.secret is None:
             raise ValueError("PARLEY_SECRET must be set in production (try: openssl rand -hex 32)")
+        if self.mongodb_url is not None and not _MONGODB.match(self.mongodb_url.get_secret_value()):
+            raise ValueError("PARLEY_MONGODB_URL must begin with mongodb:// or mongodb+srv://")
         if (self.llm_base_url is None) != (self.llm_model is None):
             raise ValueError("PARLEY_LLM_BASE_URL and PARLEY_LLM_MODEL go together: set both or neither")
         return self
