@@ -1,4 +1,4 @@
-"""The recorder: the one writer of journals and recordings on a machine with an embedded store."""
+"""The recorder: the one writer of journals and recordings, be the store embedded or not."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from engine.call.tape import Block
 from engine.config import settings
 from engine.errors import ParleyError
 from engine.store import Conflict
+from engine.store.open import StoreOpener
 from engine.store.recordings import Recordings
-from engine.store.sqlite import SqliteStore
 from models.call import CallEvent
 
 log = logging.getLogger("parley.recorder")
@@ -36,8 +36,9 @@ class Recorder:
     """Appends and reads journals, writes recordings. Restarted by Ray: what it acknowledged is on disk."""
 
     def __init__(self) -> None:
-        refuse_several_nodes("SQLite")
-        self._store = SqliteStore(settings().data_dir / "parley.db")
+        if settings().mongodb_url is None:
+            refuse_several_nodes("SQLite")
+        self._store = StoreOpener(settings())
         self._recordings = Recordings(settings().data_dir / "recordings")
         # One thread: files are written one block after the other, and never on the loop of the journals.
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="recordings")
@@ -46,7 +47,7 @@ class Recorder:
     async def append(self, events: Sequence[CallEvent]) -> bool:
         """Durable when it returns True; False when another actor wrote these numbers."""
         try:
-            await self._store.append_events(events)
+            await (await self._store.get()).append_events(events)
         except Conflict:
             return False
         if any(event.kind in LISTED for event in events):
@@ -59,21 +60,22 @@ class Recorder:
     async def _list(self, company_id: str, call_id: str) -> None:
         """Bring the call's line in the list of calls up to its journal."""
         try:
-            events = await self._store.events(company_id, call_id)
-            await put_record(self._store, record_of(events))
+            store = await self._store.get()
+            await put_record(store, record_of(await store.events(company_id, call_id)))
         except ParleyError as error:
             log.error("call %s: not in the list of calls: %s", call_id, error)
 
     async def read(self, company_id: str, call_id: str) -> list[CallEvent]:
-        return await self._store.events(company_id, call_id)
+        return await (await self._store.get()).events(company_id, call_id)
 
     async def spend(self, token_id: str, expires: float) -> bool:
         """Whether a media token is used for the first time; remembered on disk until it expires."""
-        return await self._store.spend_token(token_id, expires)
+        return await (await self._store.get()).spend_token(token_id, expires)
 
     async def close(self, company_id: str, call_id: str, reason: str) -> None:
         """End the journal of a call whose actor cannot do it any more; one that ended stays as it is."""
-        events = await self._store.events(company_id, call_id)
+        store = await self._store.get()
+        events = await store.events(company_id, call_id)
         if not events or events[-1].kind == "call_ended":
             return
         ended = CallEvent(
@@ -89,7 +91,7 @@ class Recorder:
 
     async def close_all(self, reason: str) -> int:
         """End the journals that a server which did not stop in order left open; returns how many."""
-        calls = await self._store.open_calls()
+        calls = await (await self._store.get()).open_calls()
         for company_id, call_id in calls:
             await self.close(company_id, call_id, reason)
         return len(calls)

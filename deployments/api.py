@@ -30,7 +30,7 @@ from engine.errors import ConfigurationError, ProviderUnavailable
 from engine.providers.base import Passage
 from engine.services.agents import Numbers
 from engine.store import Store
-from engine.store.sqlite import SqliteStore
+from engine.store.open import connect
 
 logger = logging.getLogger(__name__)
 SWITCHBOARD = "switchboard"
@@ -112,7 +112,7 @@ class ClusterKnowledge:
 def _app() -> FastAPI:
     """Made in the replica, so that settings are read where they are used."""
     prepare_replica()
-    store = SqliteStore(settings().data_dir / "parley.db")
+    store = connect(settings())
     return create_app(ClusterBackend(store), tenants=Tenants(store, ClusterKnowledge()))
 
 

@@ -47,7 +47,7 @@ class KnowledgeReplica:
         from engine.knowledge.parse.sandbox import read_pages
         from engine.knowledge.retrieve import Retriever
         from engine.providers.embeddings.sentence_transformer import SentenceTransformerEmbedder
-        from engine.store.sqlite import SqliteStore
+        from engine.store.open import open_store
         from engine.weights import folder
 
         prepare_replica()
@@ -60,7 +60,7 @@ class KnowledgeReplica:
         self._retriever = Retriever(self._embedder, self._index)
         await self._retriever.search("warm-up", WARM_UP, 1)
         self._uploads = Ingestor(
-            SqliteStore(settings().data_dir / "parley.db"),
+            await open_store(settings()),
             settings().data_dir,
             read_pages,
             self._retriever.ingest_document,

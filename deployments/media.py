@@ -29,7 +29,7 @@ from engine.dialog.events import EdgeEvent
 from engine.errors import ParleyError, Refused, TokenRefused
 from engine.link import Batch
 from engine.logs import set_up_logging
-from engine.store.sqlite import SqliteStore
+from engine.store.open import StoreOpener
 from engine.telephony import tokens
 
 log = logging.getLogger("parley.edge")
@@ -108,14 +108,15 @@ class MediaEdge:
 
     def __init__(self, args: MediaArgs) -> None:
         prepare_replica()
-        refuse_several_nodes("SQLite")
+        if settings().mongodb_url is None:
+            refuse_several_nodes("SQLite")
         set_up_logging()
         keep_sockets_while_draining()
         # `serve deploy` starts nothing but deployments; where they run already this finds them.
         recorder()
         switchboard()
         self._vad = SileroVad(weights.folder("silero-vad"))
-        self._store = SqliteStore(settings().data_dir / "parley.db")
+        self._store = StoreOpener(settings())
         self._leases: dict[str, Lease] = {}
         self._switchboard = NamedActor(SWITCHBOARD)
         self._heart: asyncio.Task[None] | None = None
@@ -127,7 +128,7 @@ class MediaEdge:
             claims = tokens.verify(token, settings().signing_secret())
             spec = await asyncio.wait_for(self._spec(claims), STORE_S)
             lease = await asyncio.wait_for(self._admit(spec, claims), ADMIT_S)
-        except (Refused, TimeoutError, RayError) as error:
+        except (ParleyError, TimeoutError, RayError) as error:
             log.warning("media socket refused: %s", _line(error))
             await websocket.close(1008)
             return
@@ -165,8 +166,9 @@ class MediaEdge:
                 self._switchboard.tell(lambda board: board.unused.remote(lease))
 
     async def _spec(self, claims: tokens.MediaClaims) -> CallSpec:
-        company = await self._store.company(claims.company_id)
-        agent = await self._store.agent(claims.company_id, claims.agent_id)
+        store = await self._store.get()
+        company = await store.company(claims.company_id)
+        agent = await store.agent(claims.company_id, claims.agent_id)
         if company is None or agent is None or company.status != "active":
             raise TokenRefused(f"no active company {claims.company_id} with an agent {claims.agent_id}")
         return CallSpec(

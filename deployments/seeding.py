@@ -9,7 +9,7 @@ from engine.config import settings
 from engine.providers.base import SpeechRequest
 from engine.speech.normalise import normalise
 from engine.store import put_company
-from engine.store.sqlite import SqliteStore
+from engine.store.open import open_store
 from models import AgentConfig, TurnTaking
 
 DEMO_DOCUMENT = "demo"
@@ -42,7 +42,7 @@ async def seed_for_stubs() -> None:
 async def _put(agent: AgentConfig) -> None:
     """The agent and its company, which is alone here and may have all of the installation's lines."""
     company = demo.company().model_copy(update={"max_calls": settings().max_calls})
-    store = SqliteStore(settings().data_dir / "parley.db")
+    store = await open_store(settings())
     try:
         await put_company(store, company)
         await store.publish_agent(agent)

@@ -219,7 +219,8 @@ def run() -> int:
         settings().data_dir.mkdir(parents=True, exist_ok=True)
         asyncio.run(main(arguments))
     except ParleyError as error:
-        report(event="failed", error=str(error))
+        # From an actor, with its traceback as text: `cause` is the error itself.
+        report(event="failed", error=str(getattr(error, "cause", error)))
         return 1
     return 0
 

@@ -25,6 +25,7 @@ _PREFIX = "PARLEY_"
 _URL = re.compile(r"https?://[^\s/]+")
 _OTHERS = frozenset({"PARLEY_NUM_CPUS"})
 """Read elsewhere, before there are settings."""
+_MONGODB = re.compile(r"mongodb(\+srv)?://.")
 
 
 def _default_models_dir() -> Path:
@@ -47,6 +48,8 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path("var")
     models_dir: Path = Field(default_factory=_default_models_dir)
+    mongodb_url: SecretStr | None = Field(default=None, description="mongodb:// or mongodb+srv://")
+    mongodb_database: str = Field(default="parley", pattern=r"^[A-Za-z0-9_-]{1,38}$")
     qdrant_url: str | None = None
     qdrant_api_key: SecretStr | None = None
 
@@ -78,6 +81,8 @@ class Settings(BaseSettings):
             url = getattr(self, name)
             if url is not None and not _URL.match(url):
                 raise ValueError(f"PARLEY_{name.upper()} must begin with https:// or http://")
+        if self.mongodb_url is not None and not _MONGODB.match(self.mongodb_url.get_secret_value()):
+            raise ValueError("PARLEY_MONGODB_URL must begin with mongodb:// or mongodb+srv://")
         if (self.llm_base_url is None) != (self.llm_model is None):
             raise ValueError("PARLEY_LLM_BASE_URL and PARLEY_LLM_MODEL go together: set both or neither")
         return self

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from engine.errors import NoCapacity, ParleyError, ProviderError, Refused, UsageError
+from engine.errors import ConfigurationError, NoCapacity, ParleyError, ProviderError, Refused, UsageError
 from engine.services.access import InUse, InvalidField, NotFound, NotSignedIn, TooMany
 from engine.store import Stale, Taken
 
@@ -27,6 +27,7 @@ _STATUS: tuple[tuple[type[ParleyError], HTTPStatus], ...] = (
     (Taken, HTTPStatus.CONFLICT),
     (Stale, HTTPStatus.CONFLICT),
     (Refused, HTTPStatus.FORBIDDEN),
+    (ConfigurationError, HTTPStatus.SERVICE_UNAVAILABLE),
     (UsageError, HTTPStatus.BAD_REQUEST),
     (ProviderError, HTTPStatus.SERVICE_UNAVAILABLE),
 )

@@ -44,12 +44,12 @@ async def _create(email: str, name: str, password: str) -> None:
     from engine.services.passwords import hash_password
     from engine.store import Taken, put_company
     from engine.store.documents import USERS
-    from engine.store.sqlite import SqliteStore
+    from engine.store.open import open_store
     from models import Company, Role, User, new_id
     from models.user import PLATFORM
 
     hashed = await hash_password(password)
-    store = SqliteStore(settings().data_dir / "parley.db")
+    store = await open_store(settings())
     try:
         if await store.company(PLATFORM) is None:
             await put_company(store, Company(id=PLATFORM, name="Platform"))

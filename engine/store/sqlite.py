@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 MAX_WAITING = 10_000
 GROUP = 200
+VERSION = 1
+"""Of the schema; a database without one is from before there were versions, and like version 1."""
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS published_agents (
     company_id TEXT NOT NULL, id TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (company_id, id));
@@ -48,9 +50,10 @@ class SqliteStore:
             self._connection = sqlite3.connect(
                 path, timeout=10.0, isolation_level=None, check_same_thread=False
             )
+            _refuse_newer(self._connection)
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=FULL")
-            self._connection.executescript(SCHEMA + schema())
+            self._connection.executescript(SCHEMA + schema() + f"PRAGMA user_version = {VERSION};")
         except sqlite3.Error as error:
             raise ConfigurationError(
                 f"cannot open the database {path}: {error}; move it away or mend it"
@@ -148,6 +151,16 @@ class SqliteStore:
             done = [(job, None, error) for job in jobs]
         for (_, future, loop), result, failure in done:
             loop.call_soon_threadsafe(_resolve, future, result, failure)
+
+
+def _refuse_newer(db: sqlite3.Connection) -> None:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        db.close()
+        raise ConfigurationError(
+            f"the database was written by a newer Parley (schema {version}, this one knows {VERSION}):"
+            " update Parley"
+        )
 
 
 def _append(db: sqlite3.Connection, rows: Sequence[tuple[str, int, str, str, str]]) -> None:
