@@ -7,6 +7,7 @@ asked once for all of them, and a single append waits for nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -150,7 +151,9 @@ class SqliteStore:
                 db.execute("ROLLBACK")
             done = [(job, None, error) for job in jobs]
         for (_, future, loop), result, failure in done:
-            loop.call_soon_threadsafe(_resolve, future, result, failure)
+            # Whoever asked may be gone with its loop: that must not end this thread, which works for others.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(_resolve, future, result, failure)
 
 
 def _refuse_newer(db: sqlite3.Connection) -> None:
