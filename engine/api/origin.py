@@ -72,6 +72,24 @@ def public_base(request: HTTPConnection, settings: Settings) -> str:
     return f"{scheme}://{host}"
 
 
+def client_address(request: HTTPConnection, settings: Settings) -> str | None:
+    """Who is behind the trusted proxies, by what the last of them forwards; None when none says.
+
+    The peer itself is never an answer: it is the ingress, and everybody comes from there.
+    """
+    client = request.scope.get("client")
+    if client is None or not _is_trusted(client[0], settings.trusted_proxies):
+        return None
+    for hop in reversed(",".join(request.headers.getlist("x-forwarded-for")).split(",")):
+        try:
+            address = str(ipaddress.ip_address(hop.strip()))
+        except ValueError:  # what stands before it was written by anybody
+            return None
+        if not _is_trusted(address, settings.trusted_proxies):
+            return address
+    return None
+
+
 def public_target(request: HTTPConnection, settings: Settings) -> str:
     """The whole URL that the sender called, path and query as they were sent."""
     path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()

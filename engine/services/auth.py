@@ -16,11 +16,19 @@ from typing import Any
 import jwt
 
 from engine.config import Settings
-from engine.services.access import Forbidden, NotSignedIn, Principal
+from engine.services.access import Forbidden, NotFound, NotSignedIn, Principal
 from engine.services.passwords import hash_password, is_password
 from engine.services.throttle import Throttle
 from engine.store import Page, Stale, Store
-from engine.store.documents import API_KEYS, COMPANIES, MAX_PAGE, REFRESH_TOKENS, RESET_TOKENS, USERS
+from engine.store.documents import (
+    API_KEYS,
+    COMPANIES,
+    MAX_PAGE,
+    REFRESH_TOKENS,
+    RESET_TOKENS,
+    USERS,
+    TenantCollection,
+)
 from models import ApiKey, Company, RefreshToken, ResetToken, Role, User, new_id
 from models.document import now
 
@@ -87,18 +95,17 @@ class Auth:
             raise
         return owner, await self._session(owner, new_id("ses"))
 
-    async def login(self, email: str, password: str, address: str) -> tuple[User, Tokens]:
-        """Raises NotSignedIn, TooMany after failures, Forbidden for a suspended company."""
+    async def login(self, email: str, password: str, address: str | None) -> tuple[User, Tokens]:
+        """`address`: None when it is not known. Raises NotSignedIn, TooMany, Forbidden (suspended)."""
         email = email.lower()
-        self._tries.check(email)
-        self._tries_of_address.check(address)
+        self._try(email, address)
         user = await self._store.documents.by_key(USERS, "email", email)
         if not await is_password(password, user.password_hash if user else None) or user is None:
-            self._tries.failed(email)
-            self._tries_of_address.failed(address)
             raise NotSignedIn(WRONG)
-        await self._refuse_inactive(user)
         self._tries.forget(email)
+        if address is not None:
+            self._tries_of_address.give_back(address)
+        await self._refuse_inactive(user)
         return user, await self._session(user, new_id("ses"))
 
     async def refresh(self, token: str) -> Tokens:
@@ -117,7 +124,12 @@ class Auth:
         if user is None:
             raise NotSignedIn(OVER)
         await self._refuse_inactive(user)
-        return await self._session(user, found.family)
+        tokens = await self._session(user, found.family)
+        if await self._store.documents.get(REFRESH_TOKENS, found.company_id, found.id) is None:
+            # The session was ended meanwhile, perhaps before its newest link was there to be ended.
+            await self._revoke(found.company_id, {"family": found.family})
+            raise NotSignedIn(OVER)
+        return tokens
 
     async def logout(self, token: str) -> None:
         """End the session of this refresh token; nothing happens when there is none."""
@@ -130,11 +142,12 @@ class Auth:
     async def change_password(self, asking: Principal, old: str, new: str) -> Tokens:
         """All sessions end but the one that is returned. Raises NotSignedIn, InvalidField."""
         user = await self.user(asking)
-        self._tries.check(user.email)
+        self._try(user.email, None)
         if not await is_password(old, user.password_hash):
-            self._tries.failed(user.email)
             raise NotSignedIn("the old password is wrong")
-        return await self._session(await self._set_password(user, new), new_id("ses"))
+        self._tries.forget(user.email)
+        hashed = await hash_password(new, "new_password")
+        return await self._session(await self._set_password(user, hashed), new_id("ses"))
 
     async def reset_token(self, user: User) -> str:
         """The right to set a password once, within a day: for a reset or an invitation."""
@@ -150,7 +163,7 @@ class Auth:
         return token
 
     async def reset_password(self, token: str, new: str) -> tuple[User, Tokens]:
-        """Raises NotSignedIn for a token that is unknown, used or too old; InvalidField."""
+        """Raises NotSignedIn for a token that is unknown, used or too old; InvalidField, Forbidden."""
         found = await self._store.documents.by_key(RESET_TOKENS, "token_hash", digest(token))
         refusal = NotSignedIn("this link was used or is too old: ask for another")
         if found is None or found.used or found.expires_at < now():
@@ -158,12 +171,13 @@ class Auth:
         user = await self._store.documents.get(USERS, found.company_id, found.user_id)
         if user is None:
             raise refusal
-        await hash_password(new)  # a password that is refused must not use the token up
+        await self._refuse_inactive(user)
+        hashed = await hash_password(new)  # a password that is refused must not use the token up
         try:
             await self._store.documents.replace(RESET_TOKENS, found.model_copy(update={"used": True}))
         except Stale:
             raise refusal from None
-        user = await self._set_password(user, new)
+        user = await self._set_password(user, hashed)
         return user, await self._session(user, new_id("ses"))
 
     # Keys of programs
@@ -184,6 +198,19 @@ class Auth:
         await self._store.documents.insert(API_KEYS, key)
         return key, secret
 
+    async def revoke_key(self, company_id: str, key_id: str) -> None:
+        """It is refused from now on. Raises NotFound."""
+        while True:
+            key = await self._store.documents.get(API_KEYS, company_id, key_id)
+            if key is None:
+                raise NotFound(f"there is no key {key_id}")
+            if key.revoked:
+                return
+            try:
+                await self._store.documents.replace(API_KEYS, key.model_copy(update={"revoked": True}))
+            except Stale:
+                continue  # somebody uses it: that must not put its end off
+
     # Who asks
 
     async def authenticate(self, credential: str) -> Principal:
@@ -195,8 +222,7 @@ class Auth:
         if user is None:
             raise NotSignedIn(OVER)
         changed = user.password_changed_at
-        # Tokens say when they were made in whole seconds: one of the same second is still good.
-        if changed is not None and claims["iat"] < int(changed.timestamp()):
+        if changed is not None and claims["iat"] < changed.timestamp():
             raise NotSignedIn(OVER)
         await self._refuse_inactive(user)
         return Principal(user.company_id, user.role, user_id=user.id)
@@ -238,6 +264,14 @@ class Auth:
             raise NotSignedIn("the access token is not valid: sign in") from None
         return claims
 
+    def _try(self, email: str, address: str | None) -> None:
+        """Count a failure until it goes well: of many tries at once none may pass uncounted."""
+        self._tries.check(email)
+        if address is not None:
+            self._tries_of_address.check(address)
+            self._tries_of_address.failed(address)
+        self._tries.failed(email)
+
     async def _refuse_inactive(self, user: User) -> None:
         if not user.active:
             raise NotSignedIn("this account is switched off: ask an owner of the company")
@@ -259,13 +293,18 @@ class Auth:
             expires_at=now() + REFRESH_FOR,
         )
         await self._store.documents.insert(REFRESH_TOKENS, link)
+        known = await self._store.documents.get(USERS, user.company_id, user.id)
+        if known is None or known.password_hash != user.password_hash:
+            # The password was changed meanwhile, perhaps before this session was there to be ended.
+            await self._store.documents.delete(REFRESH_TOKENS, link.company_id, link.id)
+            raise NotSignedIn(OVER)
         return Tokens(self._access_token(user, now()), token, int(ACCESS_FOR.total_seconds()))
 
     def _access_token(self, user: User, at: datetime) -> str:
         claims = {
             "iss": ISSUER,
             "aud": AUDIENCE,
-            "iat": int(at.timestamp()),
+            "iat": at.timestamp(),
             "exp": int((at + ACCESS_FOR).timestamp()),
             "jti": secrets.token_urlsafe(8),
             "sub": user.id,
@@ -273,20 +312,25 @@ class Auth:
         }
         return jwt.encode(claims, self._key, algorithm=ALGORITHM)
 
-    async def _set_password(self, user: User, new: str) -> User:
-        hashed = await hash_password(new)
+    async def _set_password(self, user: User, hashed: str) -> User:
+        """Voids all of this person's sessions and links."""
         changed = user.model_copy(update={"password_hash": hashed, "password_changed_at": now()})
         changed = await self._store.documents.replace(USERS, changed)
         await self._revoke(user.company_id, {"user_id": user.id})
+        await self._delete_all(RESET_TOKENS, user.company_id, {"user_id": user.id})
         return changed
 
     async def _revoke(self, company_id: str, which: dict[str, str]) -> None:
+        await self._delete_all(REFRESH_TOKENS, company_id, which)
+
+    async def _delete_all(
+        self, collection: TenantCollection[Any], company_id: str, which: dict[str, str]
+    ) -> None:
+        """Until none is left, so that one which is made meanwhile goes too."""
         page = Page(limit=MAX_PAGE)
-        while links := await self._store.documents.find(REFRESH_TOKENS, company_id, which, page):
-            for link in links:
-                if not link.revoked:
-                    await self._store.documents.delete(REFRESH_TOKENS, company_id, link.id)
-            page = Page(before=links[-1].id, limit=MAX_PAGE)
+        while found := await self._store.documents.find(collection, company_id, which, page):
+            for document in found:
+                await self._store.documents.delete(collection, company_id, document.id)
 
 
 def digest(secret: str) -> str:

@@ -27,17 +27,17 @@ async def hash_password(password: str, field: str = "password") -> str:
 
 async def is_password(password: str, hashed: str | None) -> bool:
     """Takes as long where there is no hash: how long it takes does not tell who has an account."""
-    right = await asyncio.to_thread(_check, password, hashed or _nobodys())
-    return right and hashed is not None
+    return await asyncio.to_thread(_check, password, hashed) and hashed is not None
 
 
 def _hash(password: str) -> str:
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(ROUNDS)).decode()
 
 
-def _check(password: str, hashed: str) -> bool:
+def _check(password: str, hashed: str | None) -> bool:
     raw = password.encode()
-    return len(raw) <= MOST_BYTES and b"\0" not in raw and bcrypt.checkpw(raw, hashed.encode())
+    known = (hashed or _nobodys()).encode()
+    return len(raw) <= MOST_BYTES and b"\0" not in raw and bcrypt.checkpw(raw, known)
 
 
 @cache

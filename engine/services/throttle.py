@@ -42,6 +42,12 @@ class Throttle:
         """It went well."""
         self._failures.pop(key, None)
 
+    def give_back(self, key: str) -> None:
+        """The newest failure was none."""
+        failures = self._recent(key)
+        if failures:
+            failures.pop()
+
     def _recent(self, key: str) -> deque[float]:
         failures = self._failures.get(key, deque(maxlen=self._limit))
         while failures and self._clock() - failures[0] >= self._window_s:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from engine.api.origin import client_address
 from engine.api.v1.common import Asking, Using
 from engine.services.auth import Registration, Tokens
 from models import User, accounts
@@ -31,7 +32,7 @@ async def register(using: Using, body: accounts.Register) -> accounts.SignedIn:
 
 @router.post("/login")
 async def login(using: Using, request: Request, body: accounts.Login) -> accounts.SignedIn:
-    address = request.client.host if request.client else ""
+    address = client_address(request, using.settings)
     return _signed_in(*await using.auth.login(body.email, body.password, address))
 
 

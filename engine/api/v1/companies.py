@@ -16,7 +16,7 @@ from engine.api.v1.common import (
     Using,
     cursor,
 )
-from engine.services.access import Forbidden, NotFound
+from engine.services.access import Forbidden
 from engine.store.documents import API_KEYS
 from models import Company, Role, accounts
 
@@ -113,9 +113,5 @@ async def create_key(using: Using, access: Owner, body: accounts.CreateKey) -> a
 @router.delete("/{company_id}/api-keys/{key_id}", status_code=204, tags=["api keys"])
 async def revoke_key(using: Using, access: Owner, key_id: Id) -> Response:
     """It is refused from now on."""
-    key = await using.store.documents.get(API_KEYS, access.company_id, key_id)
-    if key is None:
-        raise NotFound(f"there is no key {key_id}")
-    if not key.revoked:
-        await using.store.documents.replace(API_KEYS, key.model_copy(update={"revoked": True}))
+    await using.auth.revoke_key(access.company_id, key_id)
     return Response(status_code=204)
