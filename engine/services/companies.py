@@ -36,13 +36,15 @@ class Companies:
         return company
 
     async def update(self, access: Access, asked: UpdateCompany) -> Company:
-        """Raises Stale, and Forbidden where an owner changes what is the platform's."""
+        """Raises Stale, InUse, and Forbidden where an owner changes what is the platform's."""
         fields = asked.model_dump(exclude={"version"}, exclude_unset=True)
         if access.principal.role is not Role.ADMIN and (theirs := PLATFORMS & set(fields)):
             raise Forbidden(f"{', '.join(sorted(theirs))}: only those who run this installation change that")
         company = await self.get(access)
         if company.version != asked.version:
             raise Stale("the company was changed meanwhile: read it again")
+        if company.id == PLATFORM and fields.get("status") == "suspended":
+            raise InUse("suspended, the company of those who run the installation would lock them out")
         # Only the retention may be set to nothing; what else is null was not meant to be changed.
         fields = {
             name: value for name, value in fields.items() if value is not None or name == "retention_days"

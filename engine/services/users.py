@@ -46,9 +46,10 @@ class Users:
         _refuse_above(access, user.role)
         changed = user.model_copy(update=asked.model_dump(exclude={"version"}, exclude_none=True))
         _refuse_above(access, changed.role)
-        if not _owns(changed):
-            await self._refuse_last_owner(user)
-        changed = await self._store.documents.replace(USERS, changed)
+        if not changed.active or not changed.role.can(user.role):
+            changed = await self._step_down(user, changed)
+        else:
+            changed = await self._store.documents.replace(USERS, changed)
         if not changed.active:
             await self._end_sessions(changed)
         return changed
@@ -56,16 +57,32 @@ class Users:
     async def delete(self, access: Access, user_id: str) -> None:
         user = await self.get(access, user_id)
         _refuse_above(access, user.role)
-        await self._refuse_last_owner(user)
+        if user.active:
+            user = await self._step_down(user, user.model_copy(update={"active": False}))
         await self._store.documents.delete(USERS, access.company_id, user_id)
         await self._end_sessions(user)
+
+    async def _step_down(self, user: User, changed: User) -> User:
+        """Write what takes a role away. Raises InUse for the last of the company's owners, Stale.
+
+        Asked again after the write: of two owners who remove each other at once, neither may go.
+        """
+        await self._refuse_last_owner(user)
+        changed = await self._store.documents.replace(USERS, changed)
+        try:
+            await self._refuse_last_owner(user)
+        except InUse:
+            rights = {"role": user.role, "active": user.active}
+            await self._store.documents.replace(USERS, changed.model_copy(update=rights))
+            raise
+        return changed
 
     async def _refuse_last_owner(self, user: User) -> None:
         if not _owns(user):
             return
         wanted = {"role": user.role.value, "active": True}
-        owners = await self._store.documents.find(USERS, user.company_id, wanted, Page(limit=2))
-        if len(owners) < 2:
+        owners = await self._store.documents.find(USERS, user.company_id, wanted, Page(limit=MAX_PAGE))
+        if not any(owner.id != user.id and _owns(owner) for owner in owners):
             raise InUse(f"{user.email} is the last {user.role.value} of the company: name another one first")
 
     async def _end_sessions(self, user: User) -> None:
@@ -78,7 +95,8 @@ class Users:
 
 
 def _owns(user: User) -> bool:
-    return user.active and user.role.can(Role.OWNER)
+    """Whether this person can sign in as an owner: not before the invitation is accepted."""
+    return user.active and user.password_hash is not None and user.role.can(Role.OWNER)
 
 
 def _refuse_above(access: Access, role: Role) -> None:
