@@ -22,10 +22,11 @@ def users() -> None:
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 def create_admin(email: str, name: str, password_stdin: bool) -> None:
     """Make an account that may see and change every company."""
-    from pydantic import ValidationError
+    from pydantic import TypeAdapter, ValidationError
 
     from models import Role
     from models.accounts import Invite
+    from models.fields import Password
 
     try:
         asked = Invite(email=email, name=name, role=Role.ADMIN)
@@ -36,6 +37,11 @@ def create_admin(email: str, name: str, password_stdin: bool) -> None:
         password = sys.stdin.readline().rstrip("\n")
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    try:
+        TypeAdapter(Password).validate_python(password)
+    except ValidationError as error:
+        # Otherwise it could be set here, and no request could ever send it.
+        raise UsageError(f"password: {error.errors()[0]['msg']}") from None
     asyncio.run(_create(asked.email, asked.name, password))
     click.echo(f"{asked.email} may sign in at /api/v1/auth/login")
 
