@@ -48,7 +48,7 @@ async def read_document(path: Path, name: str, limits: Limits = Limits()) -> Par
 
 
 async def _start(path: Path, name: str, limits: Limits) -> asyncio.subprocess.Process:
-    arguments = (str(path.absolute()), name, json.dumps(asdict(limits)))
+    arguments = (_absolute(path), name, json.dumps(asdict(limits)))
     try:
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "engine.knowledge.parse", *arguments),
@@ -61,6 +61,10 @@ async def _start(path: Path, name: str, limits: Limits) -> asyncio.subprocess.Pr
         )
     except OSError as error:
         raise DocumentError(f"'{name}' cannot be read now, no process can be started: try again") from error
+
+
+def _absolute(path: Path) -> str:
+    return str(path.absolute())
 
 
 def _shown(name: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,9 @@ def read_docx(path: Path, name: str, limits: Limits) -> Pages:
     from docx import Document
 
     try:
-        body = Document(package).iter_inner_content()
-        return ((None, "\n".join(line for block in body for line in _lines(block))),)
+        body = list(Document(package).iter_inner_content())
+        below = _below_title(body)
+        return ((None, "\n".join(line for block in body for line in _lines(block, below))),)
     except MemoryError:
         raise
     except Exception as error:  # a damaged part surfaces as whatever its reader stumbled over
@@ -75,7 +77,13 @@ def _inflate(source: zipfile.ZipFile, member: zipfile.ZipInfo, left: int, name: 
     return bytes(content)
 
 
-def _lines(block: Any) -> Iterator[str]:
+def _below_title(body: Sequence[Any]) -> int:
+    """How many levels "Heading 1" stands below the title: none where a single one is the title itself."""
+    styles = [_style(block).lower() for block in body if not hasattr(block, "rows")]
+    return 1 if "title" in styles or styles.count("heading 1") > 1 else 0
+
+
+def _lines(block: Any, below: int) -> Iterator[str]:
     """A paragraph or a table of python-docx, which has no types."""
     if hasattr(block, "rows"):
         yield ""
@@ -85,7 +93,7 @@ def _lines(block: Any) -> Iterator[str]:
     text = clean(block.text).strip()
     if not text:
         yield ""
-    elif level := _heading_level(block):
+    elif level := _heading_level(block, below):
         yield from ("", f"{'#' * level} {' '.join(text.split())}", "")
     elif _is_listed(block):
         yield f"- {' '.join(text.split())}"
@@ -108,12 +116,14 @@ def _style(paragraph: Any) -> str:
     return str(style.name or "") if style is not None else ""
 
 
-def _heading_level(paragraph: Any) -> int:
+def _heading_level(paragraph: Any, below: int) -> int:
     """1 to 6, or 0 for a paragraph that is no heading. Word keeps English names for its own styles."""
     kind, _, level = _style(paragraph).lower().partition(" ")
     if kind == "title":
         return 1
-    return min(int(level), 6) if kind == "heading" and level.isdecimal() and int(level) > 0 else 0
+    if kind != "heading" or not re.fullmatch("[1-9]", level):
+        return 0
+    return min(int(level) + below, 6)
 
 
 def _is_listed(paragraph: Any) -> bool:
