@@ -63,7 +63,7 @@ async def test_a_refusal_comes_through_as_it_is(upload: Path) -> None:
 
 async def test_memory_is_bounded(upload: Path) -> None:
     put(upload, parse_files.word_with("word/document.xml", b"<a>" + b"<b/>" * 2_000_000 + b"</a>"))
-    with pytest.raises(DocumentError, match=r"needs too much memory|damaged Word|makes its reader fail"):
+    with pytest.raises(DocumentError, match="needs too much memory"):
         await read_document(upload, "a.docx", Limits(memory_bytes=200 << 20))
     put(upload, b"some words " * 3_000_000)
     with pytest.raises(DocumentError, match="needs too much memory"):
