@@ -44,7 +44,7 @@ class KnowledgeReplica:
     async def __init__(self, args: KnowledgeArgs) -> None:  # type: ignore[misc]
         from engine.knowledge.index import Space, open_index
         from engine.knowledge.ingest import Ingestor
-        from engine.knowledge.parse.sandbox import read_pages
+        from engine.knowledge.parse.sandbox import read_document
         from engine.knowledge.retrieve import Retriever
         from engine.providers.embeddings.sentence_transformer import SentenceTransformerEmbedder
         from engine.store.open import open_store
@@ -62,7 +62,7 @@ class KnowledgeReplica:
         self._uploads = Ingestor(
             await open_store(settings()),
             settings().data_dir,
-            read_pages,
+            read_document,
             self._retriever.ingest_document,
             self._retriever.delete,
         )

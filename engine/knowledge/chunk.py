@@ -16,17 +16,22 @@ from dataclasses import dataclass
 
 from engine.errors import DocumentError
 
-RECORD = "\x1e"
-"""Begins a line that is a passage by itself: a row of a table."""
 MAX_WORDS = 60
 MAX_SENTENCES = 3
 MAX_HEADING_WORDS = 10
+MAX_HEADING_CHARS = 200
+"""Every passage carries its heading, so a page-long line is none, whatever its marks say."""
+OVERLAP_WORDS = 8
+"""Repeated where a run of words is cut at no mark, so that what stands at the cut is found whole."""
+MAX_WORD_CHARS = 200
+RECORD = "\x1e"
+"""Begins a line that is one passage, such as a table's row, however many sentences are in it."""
 
 _NAMESPACE = uuid.UUID("6f1d3c1e-6f0e-5a53-9d0c-6c0b7a4f1a55")
 _LIST_ITEM = re.compile(r"^\s*(?:[-*+•·–]|\d{1,3}[.)])\s+(?P<text>\S.*)$")
-_MARKDOWN_HEADING = re.compile(r"^\s{0,3}(?P<marks>#{1,6})\s+(?P<text>.*?)[\s#]*$")
+_MARKDOWN_HEADING = re.compile(r"^\s{0,3}(?P<marks>#{1,6})\s+(?P<text>.*)$")
 _UNDERLINE = re.compile(r"^\s{0,3}(?:={3,}|-{3,})\s*$")
-_MARKUP = re.compile(r"\*\*|__|`|(?<!\w)[*_](?=\w)|(?<=\w)[*_](?!\w)|!?\[(?P<label>[^\]]*)\]\([^)]*\)")
+_MARKUP = re.compile(r"\*\*|__|`|(?<!\w)[*_](?=\w)|(?<=\w)[*_](?!\w)|!?\[(?P<label>[^\[\]]*)\]\([^)\[]*\)")
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0-9À-Þ])")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:Dr|Mr|Mrs|Ms|Prof|St|Ave|Rd|Blvd|No|Nr|[Tt]el|[Ee]xt|Inc|Ltd|Co|vs|etc|approx|Jan|Feb|Mar|Apr|Jun|Jul"
@@ -106,11 +111,7 @@ def _passages(text: str) -> Iterator[tuple[str, str]]:
             continue
         bare = None
         heading = _heading(trail)
-        if isinstance(block, _Record):
-            for passage in _within_limit(block.text):
-                yield heading, passage
-            continue
-        for passage in _merge(_sentences(block)):
+        for passage in _block_passages(block):
             yield heading, passage if _is_sentence(passage) or not heading else f"{heading}: {passage}"
     if bare:
         yield "", bare.text
@@ -122,19 +123,23 @@ def _heading(trail: dict[int, str]) -> str:
     return ", ".join(names)
 
 
+def _block_passages(block: str) -> Iterator[str]:
+    if not block.startswith(RECORD):
+        yield from _merge(_sentences(block))
+    elif len(block.split()) <= MAX_WORDS:
+        yield from _within_limit(block)
+    else:
+        yield from _packed(_sentences(block))
+
+
 @dataclass(frozen=True, slots=True)
 class _Heading:
     text: str
     level: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
-    text: str
-
-
-def _blocks(text: str) -> Iterator[_Heading | _Record | str]:
-    """Headings, records, list items, paragraphs, whose lines are joined unless each says its own thing."""
+def _blocks(text: str) -> Iterator[_Heading | str]:
+    """Headings, list items and paragraphs. A paragraph's lines are joined unless each says its own thing."""
     lines = [line.rstrip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
     lines = [line if line.strip() else "" for line in lines]
     paragraph: list[str] = []
@@ -151,7 +156,7 @@ def _blocks(text: str) -> Iterator[_Heading | _Record | str]:
             yield from flush()
         elif line.startswith(RECORD):
             yield from flush()
-            yield _Record(_plain(line.removeprefix(RECORD)))
+            yield RECORD + _plain(line)
         elif heading := _as_heading(line, following, starts_block=starts_block):
             yield from flush()
             yield heading
@@ -167,9 +172,12 @@ def _blocks(text: str) -> Iterator[_Heading | _Record | str]:
 
 def _as_heading(line: str, following: str, *, starts_block: bool) -> _Heading | None:
     if marked := _MARKDOWN_HEADING.match(line):
-        text = _plain(marked["text"])
+        text = _plain(marked["text"].rstrip("# \t"))
+        if len(text) > MAX_HEADING_CHARS:
+            return None
         return _Heading(text, len(marked["marks"])) if text else None
-    short = len(line.split()) <= MAX_HEADING_WORDS and not _LIST_ITEM.match(line)
+    short = len(line) <= MAX_HEADING_CHARS and len(line.split()) <= MAX_HEADING_WORDS
+    short = short and not _LIST_ITEM.match(line)
     if short and following and _UNDERLINE.match(following):
         return _Heading(_plain(line), 1 if following.strip().startswith("=") else 2)
     if not short or not starts_block:
@@ -196,7 +204,8 @@ def _sentences(paragraph: str) -> list[str]:
     sentences: list[str] = []
     start = 0
     for end in _SENTENCE_END.finditer(paragraph):
-        before = paragraph[start : end.start()]
+        # No abbreviation is longer; all of a long paragraph would be copied at each of its sentences.
+        before = paragraph[max(start, end.start() - 16) : end.start()]
         if _CLOCK.search(before):
             if _DAY.match(paragraph, end.end()):
                 continue
@@ -209,14 +218,36 @@ def _sentences(paragraph: str) -> list[str]:
 
 
 def _within_limit(sentence: str) -> Iterator[str]:
-    words = sentence.split()
-    while len(words) > MAX_WORDS:
-        window = words[:MAX_WORDS]
+    """The sentence in parts of at most MAX_WORDS: cut behind a comma, else with some words repeated."""
+    words = [part for word in sentence.split() for part in _within_word(word)]
+    start = 0
+    while len(words) - start > MAX_WORDS:
+        window = words[start : start + MAX_WORDS]
         breaks = [i + 1 for i, word in enumerate(window) if word.endswith((",", ";", ":"))]
-        cut = breaks[-1] if breaks and breaks[-1] >= MAX_WORDS // 2 else MAX_WORDS
-        yield " ".join(words[:cut])
-        words = words[cut:]
-    yield " ".join(words)
+        at_mark = bool(breaks) and breaks[-1] >= MAX_WORDS // 2
+        cut = breaks[-1] if at_mark else MAX_WORDS
+        yield " ".join(window[:cut])
+        start += cut if at_mark else cut - OVERLAP_WORDS
+    yield " ".join(words[start:])
+
+
+def _within_word(word: str) -> Iterator[str]:
+    return (word[start : start + MAX_WORD_CHARS] for start in range(0, len(word), MAX_WORD_CHARS))
+
+
+def _packed(sentences: list[str]) -> Iterator[str]:
+    """As many sentences together as a passage may have words."""
+    group: list[str] = []
+    words = 0
+    for sentence in sentences:
+        count = len(sentence.split())
+        if group and words + count > MAX_WORDS:
+            yield " ".join(group)
+            group, words = [], 0
+        group.append(sentence)
+        words += count
+    if group:
+        yield " ".join(group)
 
 
 def _merge(sentences: list[str]) -> Iterator[str]:

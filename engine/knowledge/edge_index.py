@@ -43,17 +43,31 @@ class EdgeIndex:
     async def upsert(
         self, company_id: str, document_id: str, passages: Sequence[Chunk], vectors: Sequence[Sequence[float]]
     ) -> None:
+        async with self._writing:
+            await self._write(Scope(company_id, document_id), passages, vectors)
+            await self._remove(Scope(company_id, document_id), keep={chunk.id for chunk in passages})
+
+    async def write(
+        self, company_id: str, document_id: str, passages: Sequence[Chunk], vectors: Sequence[Sequence[float]]
+    ) -> None:
+        async with self._writing:
+            await self._write(Scope(company_id, document_id), passages, vectors)
+
+    async def _write(
+        self, scope: Scope, passages: Sequence[Chunk], vectors: Sequence[Sequence[float]]
+    ) -> None:
         from qdrant_edge import Point, UpdateOperation
 
-        scope = Scope(company_id, document_id)
         points = [
             Point(chunk.id, list(vector), scope.payload(chunk))
             for chunk, vector in zip(passages, vectors, strict=True)
         ]
+        for part in batches(len(points)):
+            await self._run(self._shard.update, UpdateOperation.upsert_points(points[part]))
+
+    async def keep_only(self, company_id: str, document_id: str, ids: Sequence[str]) -> None:
         async with self._writing:
-            for part in batches(len(points)):
-                await self._run(self._shard.update, UpdateOperation.upsert_points(points[part]))
-            await self._remove(scope, keep={chunk.id for chunk in passages})
+            await self._remove(Scope(company_id, document_id), keep=set(ids))
 
     async def search(self, company_id: str, vector: Sequence[float], limit: int) -> list[Found]:
         from qdrant_edge import Query, QueryRequest

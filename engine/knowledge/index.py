@@ -110,6 +110,16 @@ class VectorIndex(Protocol):
         """Makes these the document's passages: writes the new ones, then removes what is left of the old."""
         ...
 
+    async def write(
+        self, company_id: str, document_id: str, passages: Sequence[Chunk], vectors: Sequence[Sequence[float]]
+    ) -> None:
+        """Adds these to the document's passages. They survive a crash once `keep_only` has returned."""
+        ...
+
+    async def keep_only(self, company_id: str, document_id: str, ids: Sequence[str]) -> None:
+        """Removes the document's passages that have none of these ids."""
+        ...
+
     async def search(self, company_id: str, vector: Sequence[float], limit: int) -> list[Found]:
         """The company's passages nearest to the vector, best first."""
         ...

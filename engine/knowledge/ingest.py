@@ -14,6 +14,7 @@ from typing import Any
 
 from engine.errors import DocumentError, ParleyError, ProviderUnavailable
 from engine.knowledge.chunk import Document
+from engine.knowledge.parse.limits import ParsedDocument
 from engine.knowledge.retrieve import Progress
 from engine.store import Page, Stale, Store
 from engine.store.documents import COMPANIES, KNOWLEDGE, MAX_PAGE
@@ -21,9 +22,8 @@ from models import KnowledgeDocument
 
 log = logging.getLogger("parley.ingest")
 
-Pages = tuple[tuple[int | None, str], ...]
-Read = Callable[[Path, str], Awaitable[Pages]]
-"""(file, name) -> pages. Raises DocumentError for what cannot be read."""
+Read = Callable[[Path, str], Awaitable[ParsedDocument]]
+"""(file, name) -> its text. Raises DocumentError for what cannot be read."""
 Write = Callable[[Document, Progress], Awaitable[int]]
 """Makes these the document's passages and returns their number; reports (done, of)."""
 Forget = Callable[[str, str], Awaitable[None]]
@@ -118,7 +118,7 @@ class Ingestor:
         try:
             await state.put(status="reading", error=None, passages_done=0)
             path = upload_path(self._folder, document.company_id, document.id)
-            pages = await self._read(path, document.name)
+            pages = (await self._read(path, document.name)).pages
             numbered = [number for number, _ in pages if number is not None]
             await state.put(status="embedding", pages=max(numbered, default=None))
             readable = Document(document.company_id, document.id, document.name, pages)

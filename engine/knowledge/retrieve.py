@@ -7,23 +7,26 @@ numbers that this rests on are made by `bench.retrieval`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from weakref import WeakValueDictionary
 
+from engine.errors import DocumentError
 from engine.knowledge.chunk import Document, chunk
 from engine.knowledge.coverage import coverage
 from engine.knowledge.index import Found, VectorIndex
 from engine.providers.base import Embedder, Passage
 
 Progress = Callable[[int, int], Awaitable[None]]
-
+"""Told how many passages are done, of how many."""
 CANDIDATES = 16
 """Nearest passages that are looked at for each search."""
 COVERAGE_WEIGHT = 0.5
 NO_CONTENT = 0.6
 """Stands in for coverage where there is none to measure; cosine alone then decides."""
 EMBED_BATCH = 32
-"""Passages embedded at once, so that a long document lets the queries of calls in between."""
+"""Passages embedded and written at once, so that a long document lets the queries of calls in between."""
 MAX_QUERY_CHARS = 1000
 
 
@@ -33,6 +36,8 @@ class Retriever:
     def __init__(self, embedder: Embedder, index: VectorIndex) -> None:
         self._embedder = embedder
         self._index = index
+        # Held by those that use them alone, so that no document leaves a lock behind.
+        self._changing: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def search(
         self, company_id: str, query: str, limit: int = 2, *, language: str = "en"
@@ -56,21 +61,36 @@ class Retriever:
         """
         return await self.ingest_document(Document.from_text(company_id, document_id, source, text))
 
-    async def ingest_document(self, document: Document, progress: Progress | None = None) -> int:
-        """As `ingest`, for a document whose pages have been read already. `progress`: (done, of) passages."""
-        chunks = chunk(document)
-        texts = [each.context for each in chunks]
-        vectors: list[list[float]] = []
-        for start in range(0, len(texts), EMBED_BATCH):
-            vectors += await self._embedder.embed(texts[start : start + EMBED_BATCH], role="document")
-            if progress is not None:
-                await progress(len(vectors), len(texts))
-        await self._index.upsert(document.company_id, document.document_id, chunks, vectors)
+    async def ingest_document(self, document: Document, on_progress: Progress | None = None) -> int:
+        """As `ingest`, for a document whose pages have been read already; tells (done, total) as it goes.
+
+        One that dies half way leaves new passages beside old ones; the same again makes it whole. Two of
+        one document wait for each other, and so does `delete`.
+        """
+        # Pure, but seconds of it for a book.
+        chunks = await asyncio.to_thread(chunk, document)
+        if not chunks:
+            raise DocumentError(
+                f"'{document.source}' holds no text: upload a document with something to read"
+            )
+        company_id, document_id = document.company_id, document.document_id
+        async with self._alone(company_id, document_id):
+            for start in range(0, len(chunks), EMBED_BATCH):
+                part = chunks[start : start + EMBED_BATCH]
+                vectors = await self._embedder.embed([each.context for each in part], role="document")
+                await self._index.write(company_id, document_id, part, vectors)
+                if on_progress:
+                    await on_progress(start + len(part), len(chunks))
+            await self._index.keep_only(company_id, document_id, [each.id for each in chunks])
         return len(chunks)
 
     async def delete(self, company_id: str, document_id: str) -> None:
         """Forgets the document; nothing happens when there is none."""
-        await self._index.delete_document(company_id, document_id)
+        async with self._alone(company_id, document_id):
+            await self._index.delete_document(company_id, document_id)
+
+    def _alone(self, company_id: str, document_id: str) -> asyncio.Lock:
+        return self._changing.setdefault((company_id, document_id), asyncio.Lock())
 
 
 def rank(query: str, found: Sequence[Found], *, language: str = "en") -> list[Passage]:

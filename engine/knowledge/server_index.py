@@ -81,17 +81,31 @@ class ServerIndex:
     async def upsert(
         self, company_id: str, document_id: str, passages: Sequence[Chunk], vectors: Sequence[Sequence[float]]
     ) -> None:
+        async with self._writing:
+            await self._write(Scope(company_id, document_id), passages, vectors)
+            await self._remove(Scope(company_id, document_id), keep=[chunk.id for chunk in passages])
+
+    async def write(
+        self, company_id: str, document_id: str, passages: Sequence[Chunk], vectors: Sequence[Sequence[float]]
+    ) -> None:
+        async with self._writing:
+            await self._write(Scope(company_id, document_id), passages, vectors)
+
+    async def _write(
+        self, scope: Scope, passages: Sequence[Chunk], vectors: Sequence[Sequence[float]]
+    ) -> None:
         from qdrant_client import models
 
-        scope = Scope(company_id, document_id)
         points = [
             models.PointStruct(id=chunk.id, vector=list(vector), payload=scope.payload(chunk))
             for chunk, vector in zip(passages, vectors, strict=True)
         ]
+        for part in batches(len(points)):
+            await self._run(self._client.upsert(self._collection, points[part], wait=True))
+
+    async def keep_only(self, company_id: str, document_id: str, ids: Sequence[str]) -> None:
         async with self._writing:
-            for part in batches(len(points)):
-                await self._run(self._client.upsert(self._collection, points[part], wait=True))
-            await self._remove(scope, keep=[chunk.id for chunk in passages])
+            await self._remove(Scope(company_id, document_id), keep=list(ids))
 
     async def search(self, company_id: str, vector: Sequence[float], limit: int) -> list[Found]:
         scope = Scope(company_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,7 +12,7 @@ from engine.simulator.caller import Caller, Line
 from engine.simulator.carrier import CallIdentity
 from tests.cluster.site import Site, eventually
 from tests.cluster.talk import ask, greeted
-from tests.unit import made_files
+from tests.unit import parse_files
 
 READ_S = 60.0
 LISTED_S = 10.0
@@ -42,15 +41,13 @@ async def register(client: httpx.AsyncClient, name: str) -> tuple[str, dict[str,
     return f"/companies/{signed_in['user']['company_id']}", headers
 
 
-async def test_a_company_from_registration_to_a_call(
-    server: Site, client: httpx.AsyncClient, tmp_path: Path
-) -> None:
+async def test_a_company_from_registration_to_a_call(server: Site, client: httpx.AsyncClient) -> None:
     base, mine = await register(client, "tour")
     files = {
         "hours.txt": b"We open on Saturday at 9 in the morning.",
         "prices.csv": b"Treatment,Price\nTeeth cleaning,85 dollars\n",
-        "info.docx": made_files.docx(tmp_path / "info.docx"),
-        "children.pdf": made_files.pdf(["We treat children from the age of three."]),
+        "info.docx": parse_files.word_of_parking(),
+        "children.pdf": parse_files.pdf(["We treat children from the age of three."]),
         "pay.md": b"# Payment\n\nWe accept cash and all credit cards.",
         "broken.pdf": b"%PDF-1.4 and nothing else",
     }

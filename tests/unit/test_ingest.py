@@ -10,7 +10,8 @@ import pytest
 
 from engine.errors import DocumentError, ProviderUnavailable
 from engine.knowledge.chunk import Document
-from engine.knowledge.ingest import MAX_WAITING, Ingestor, Pages, upload_path
+from engine.knowledge.ingest import MAX_WAITING, Ingestor, upload_path
+from engine.knowledge.parse.limits import ParsedDocument
 from engine.knowledge.retrieve import Progress
 from engine.store import Store, put_company
 from engine.store.documents import KNOWLEDGE
@@ -46,7 +47,7 @@ class Desk:
     async def stored(self, document: KnowledgeDocument) -> KnowledgeDocument | None:
         return await self.store.documents.get(KNOWLEDGE, "acme", document.id)
 
-    async def read(self, path: Path, name: str) -> Pages:
+    async def read(self, path: Path, name: str) -> ParsedDocument:
         self.reading.set()
         await self.go_on.wait()
         text = await asyncio.to_thread(path.read_text)
@@ -54,7 +55,7 @@ class Desk:
             raise DocumentError(f"'{name}' is protected by a password: upload it without one")
         if text == "no model":
             raise ProviderUnavailable("no model", provider="embeddings")
-        return ((1, text), (2, text))
+        return ParsedDocument(((1, text), (2, text)), "text/plain")
 
     async def write(self, document: Document, progress: Progress) -> int:
         await progress(1, 2)

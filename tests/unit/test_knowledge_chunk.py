@@ -1,5 +1,7 @@
 """Documents become passages that stand on their own, and nothing in them is lost."""
 
+import itertools
+import time
 import uuid
 
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine import demo
 from engine.errors import DocumentError
-from engine.knowledge.chunk import MAX_SENTENCES, MAX_WORDS, Document, chunk
+from engine.knowledge.chunk import MAX_SENTENCES, MAX_WORDS, OVERLAP_WORDS, RECORD, Document, chunk
 
 
 def passages(text: str) -> list[str]:
@@ -159,6 +161,54 @@ def test_long_sentences_are_cut_at_a_comma() -> None:
     assert all(len(each.split()) <= MAX_WORDS for each in found)
     assert all(each.endswith((",", ".")) for each in found)
     assert " ".join(found) == text
+
+
+def test_words_without_any_mark_are_cut_with_some_repeated_and_keep_their_page() -> None:
+    words = [f"word{number}" for number in range(5000)]
+    found = chunk(Document("acme", "doc", "doc.pdf", ((4, " ".join(words)),)))
+    assert {each.page for each in found} == {4}
+    parts = [each.text.split() for each in found]
+    assert all(len(part) <= MAX_WORDS for part in parts)
+    for part, following in itertools.pairwise(parts):
+        assert part[-OVERLAP_WORDS:] == following[:OVERLAP_WORDS]
+    assert [*parts[0], *(word for part in parts[1:] for word in part[OVERLAP_WORDS:])] == words
+
+
+def test_a_record_is_one_passage_and_a_paragraph_beside_it_is_not() -> None:
+    rows = f"{RECORD}Name: Crown. Price: 900 dollars.\n{RECORD}Sat. Sun."
+    assert contexts(f"Prices\n{rows}\nWe open at eight. Parking is free.") == [
+        "Prices: Name: Crown. Price: 900 dollars.",
+        "Prices: Prices: Sat. Sun.",
+        "Prices: We open at eight.",
+        "Prices: Parking is free.",
+    ]
+
+
+HOSTILE = [
+    "[",
+    "[](",
+    "[a",
+    "# " + "#",
+    " #",
+    "A. ",
+    ". (",
+    "**_",
+    "x",
+    "x ",
+    "\n# x",
+    "\x1e",
+    "-\n",
+    "1) ",
+    "a: ",
+]
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_a_hostile_text_takes_time_in_proportion_to_its_length(piece: str) -> None:
+    started = time.process_time()
+    found = chunk(Document("acme", "doc", "doc.txt", ((None, "x " + piece * 100_000 + "x"),)))
+    assert time.process_time() - started < 5
+    assert all(len(each.context) < 20_000 for each in found)
 
 
 def test_at_most_three_sentences_a_passage() -> None:

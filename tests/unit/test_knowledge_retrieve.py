@@ -1,5 +1,6 @@
 """The retriever over the real index, with an embedder of counted words."""
 
+import asyncio
 import os
 import re
 import tempfile
@@ -11,7 +12,8 @@ from typing import Literal
 import pytest
 
 from engine import demo
-from engine.errors import DocumentError
+from engine.errors import DocumentError, ProviderUnavailable
+from engine.knowledge.chunk import Document
 from engine.knowledge.edge_index import EdgeIndex
 from engine.knowledge.index import Found, Space
 from engine.knowledge.retrieve import EMBED_BATCH, Retriever, rank
@@ -96,6 +98,67 @@ async def test_a_long_document_is_embedded_in_parts(place: Path) -> None:
     assert embedder.largest == EMBED_BATCH
     assert await index.count("demo") == 100
     await index.close()
+
+
+ROOMS = [f"Room number {number} is on floor {number // 9}." for number in range(100)]
+
+
+async def test_progress_is_told_and_pages_are_kept(retriever: Retriever) -> None:
+    told: list[tuple[int, int]] = []
+
+    async def tell(done: int, total: int) -> None:
+        told.append((done, total))
+
+    pages = tuple((number, text) for number, text in enumerate(ROOMS, 1))
+    assert await retriever.ingest_document(Document("demo", "rooms", "rooms.pdf", pages), tell) == 100
+    assert told == [(32, 100), (64, 100), (96, 100), (100, 100)]
+    [best] = await retriever.search("demo", "Where is room number 70?", 1)
+    assert best.page is not None
+    assert best.text == ROOMS[best.page - 1]
+
+
+async def test_an_ingest_that_died_half_way_is_made_whole_by_the_next(place: Path) -> None:
+    index = await EdgeIndex.open(place, Space("word-counts", DIMENSION))
+    retriever = Retriever(WordCounts(), index)
+    old = [f"Garden number {number} is green all year." for number in range(150)]
+    await retriever.ingest("demo", "doc", "doc.txt", "\n\n".join(old))
+    await retriever.ingest("demo", "other", "other.txt", "Parking is free.")
+    new = Document.from_text("demo", "doc", "doc.txt", "\n\n".join(ROOMS))
+
+    async def die(done: int, total: int) -> None:
+        if done >= 64:
+            raise ProviderUnavailable("the embedder went away")
+
+    with pytest.raises(ProviderUnavailable):
+        await retriever.ingest_document(new, die)
+    assert await index.count("demo") == 151
+    assert await retriever.ingest_document(new) == 100
+    left = await index.search("demo", [1.0] * DIMENSION, 1000)
+    assert sorted(each.passage.text for each in left) == sorted([*ROOMS, "Parking is free."])
+    await index.close()
+
+
+async def test_two_ingests_and_a_delete_of_one_document_take_turns(retriever: Retriever) -> None:
+    rooms = "\n\n".join(ROOMS)
+    first = asyncio.create_task(retriever.ingest("demo", "doc", "doc.txt", rooms))
+    second = asyncio.create_task(
+        retriever.ingest("demo", "doc", "doc.txt", "Parking is free. " + rooms[:700])
+    )
+    await asyncio.gather(first, second)
+    assert len(await retriever.search("demo", "room", 1000)) in {first.result(), second.result()}
+    third = asyncio.create_task(retriever.ingest("demo", "doc", "doc.txt", rooms))
+    await asyncio.sleep(0.01)
+    await retriever.delete("demo", "doc")
+    await third
+    await retriever.delete("demo", "doc")
+    assert await retriever.search("demo", "room", 10) == []
+
+
+async def test_marks_without_words_are_refused_and_leave_the_old_one(retriever: Retriever) -> None:
+    await retriever.ingest("demo", "page", "clinic.txt", "Parking is free.")
+    with pytest.raises(DocumentError, match="holds no text"):
+        await retriever.ingest("demo", "page", "clinic.txt", "-----")
+    assert len(await retriever.search("demo", "parking", 2)) == 1
 
 
 def found(text: str, cosine: float) -> Found:

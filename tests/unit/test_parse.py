@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +10,6 @@ import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pypdf import PdfReader, PdfWriter
 
 from engine.errors import DocumentError
 from engine.knowledge.chunk import Document, chunk
@@ -20,7 +17,7 @@ from engine.knowledge.parse import reading
 from engine.knowledge.parse.kind import OLE
 from engine.knowledge.parse.limits import MIB, Limits, ParsedDocument
 from engine.knowledge.parse.sandbox import read_document
-from tests.unit import made_files
+from tests.unit import parse_files
 
 LIMITS = Limits(unpacked_bytes=20 * MIB, pages=50)
 
@@ -36,14 +33,14 @@ async def read(folder: Path, name: str, content: bytes, limits: Limits = LIMITS)
 
 
 async def test_a_pdf_keeps_its_pages(tmp_path: Path) -> None:
-    content = made_files.pdf(["We open at nine in the morning.", "", "A cleaning costs 85 dollars."])
+    content = parse_files.pdf(["We open at nine in the morning."], [], ["A cleaning costs 85 dollars."])
     parsed = await read(tmp_path, "prices.pdf", content)
     assert parsed.media_type == "application/pdf"
     assert parsed.pages == ((1, "We open at nine in the morning."), (3, "A cleaning costs 85 dollars."))
 
 
 async def test_a_word_document_keeps_headings_and_rows(tmp_path: Path) -> None:
-    parsed = await read(tmp_path, "info.docx", made_files.docx(tmp_path / "made.docx"))
+    parsed = await read(tmp_path, "info.docx", parse_files.word_of_parking())
     assert passages(parsed) == [
         "Parking is free for patients, behind the building.",
         "Treatment: Whitening, Price: 250 dollars.",
@@ -69,34 +66,23 @@ async def test_text_in_its_encoding(tmp_path: Path) -> None:
         assert passages(parsed) == ["Crêpes cost 5 euros."]
 
 
-def protected() -> bytes:
-    writer = PdfWriter(PdfReader(io.BytesIO(made_files.pdf(["secret"]))))
-    writer.encrypt("word", algorithm="RC4-128")
-    out = io.BytesIO()
-    writer.write(out)
-    return out.getvalue()
-
-
-def zipped(name: str) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as package:
-        package.writestr(name, "hello")
-    return out.getvalue()
-
-
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("a.docx", made_files.bomb(), "unpacks to more than 20 MiB"),
-        ("a.pdf", made_files.pdf(["page"] * 51), "has 51 pages, and 50 can be read"),
-        ("a.pdf", protected(), "protected with a password"),
+        ("a.docx", parse_files.bomb(), "unpacks to more than 20 MiB"),
+        ("a.pdf", parse_files.pdf(*[["page"]] * 51), "has 51 pages, and 50 can be read"),
+        (
+            "a.pdf",
+            parse_files.protected_pdf(parse_files.pdf(["secret"]), user="word", owner="word"),
+            "protected with a password",
+        ),
         ("a.docx", OLE + bytes(600), "protected with a password"),
         ("a.pdf", b"\x89PNG\r\n\x1a\n" + bytes(50), "no PDF but a PNG picture"),
-        ("a.docx", zipped("readme.txt"), "no Word document"),
+        ("a.docx", parse_files.zipped(**{"readme.txt": b"hello"}), "no Word document"),
         ("a.txt", b"MZ\x90\x00" + bytes(50), "no text but a program"),
         ("a.txt", bytes(range(256)), "binary data"),
         ("a.pdf", b"%PDF-1.7 nothing else", "damaged PDF"),
-        ("a.pdf", made_files.pdf([""]), "contains only pictures"),
+        ("a.pdf", parse_files.pdf([]), "contains only pictures"),
         ("a.txt", b"", "is empty"),
         ("a.csv", b"\n\n ,\n", "holds no text"),
         ("a.xlsx", b"PK\x03\x04", "save the sheet as CSV"),

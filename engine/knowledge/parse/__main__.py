@@ -1,7 +1,7 @@
-"""The process that reads one upload: `python -m engine.knowledge.parse FILE NAME LIMITS`.
+"""The process that reads one file: `python -m engine.knowledge.parse PATH NAME LIMITS`.
 
-Whatever the file does to its parser happens here, within limits that the kernel keeps. One JSON object on
-stdout: the pages, or an error for the person who uploaded it.
+It bounds itself before it imports a parser, writes one JSON object on stdout and ends:
+{"media_type", "pages"} or {"error"}, both with status 0, or OUT_OF_MEMORY as its status.
 """
 
 from __future__ import annotations
@@ -11,50 +11,53 @@ import logging
 import os
 import resource
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from engine.errors import DocumentError
-from engine.knowledge.parse.limits import Limits
-from engine.knowledge.parse.reading import read
+from engine.knowledge.parse.limits import OUT_OF_MEMORY, Limits
 
 NICENESS = 10
-"""Calls go before uploads."""
+OPEN_FILES = 64
+
+
+def main(path: str, name: str, limits: Limits) -> int:
+    confine(limits)
+    # pypdf tells at length what is odd about a file.
+    logging.disable(logging.CRITICAL)
+    try:
+        answer = json.dumps(_answer(Path(path), name, limits), ensure_ascii=False).encode()
+    except MemoryError:
+        return OUT_OF_MEMORY
+    sys.stdout.buffer.write(answer)
+    sys.stdout.buffer.flush()
+    return 0
 
 
 def confine(limits: Limits) -> None:
-    """From now on this process can neither write files nor take more memory and time than it may."""
+    """Bounds this process for good: it can use no more, write no file and start no process."""
     os.nice(NICENESS)
-    seconds = int(limits.seconds) + 1
+    seconds = max(1, round(limits.seconds))
     for what, most in (
         (resource.RLIMIT_AS, limits.memory_bytes),
         (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, OPEN_FILES),
+        (resource.RLIMIT_NPROC, 0),
     ):
-        _, hard = resource.getrlimit(what)
-        if hard != resource.RLIM_INFINITY:
-            most = min(most, hard)
         resource.setrlimit(what, (most, most))
 
 
-def answer(path: Path, name: str, limits: Limits) -> dict[str, Any]:
+def _answer(path: Path, name: str, limits: Limits) -> dict[str, Any]:
+    from engine.knowledge.parse.reading import read
+
     try:
-        return asdict(read(path, name, limits))
+        document = read(path, name, limits)
     except DocumentError as error:
         return {"error": str(error)}
-    except (MemoryError, RecursionError):
-        return {"error": f"'{name}' needs too much memory to be read: split it into several documents"}
+    return {"media_type": document.media_type, "pages": document.pages}
 
 
-def main() -> None:
-    path, name, limits = sys.argv[1:4]
-    # What parsers say about odd files is for nobody.
-    logging.disable(logging.CRITICAL)
-    chosen = Limits(**json.loads(limits))
-    confine(chosen)
-    json.dump(answer(Path(path), name, chosen), sys.stdout)
-
-
-main()
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2], Limits(**json.loads(sys.argv[3]))))

@@ -31,3 +31,7 @@ class ParsedDocument:
 
     pages: Pages
     media_type: str
+
+
+OUT_OF_MEMORY = 3
+"""Exit status of a reading process that reached its memory limit."""

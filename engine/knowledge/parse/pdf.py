@@ -52,7 +52,7 @@ def read_pdf(path: Path, name: str, limits: Limits) -> Pages:
         ) from error
     if not any(text.strip() for text in texts):
         raise DocumentError(
-            f"'{name}' contains only pictures, no text: run text recognition (OCR) over it first"
+            f"'{name}' contains only pictures, no text: run text recognition (OCR) on it and upload that"
         )
     return tuple((number, text) for number, text in enumerate(tidy(texts), 1) if text)
 

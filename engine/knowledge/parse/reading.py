@@ -1,4 +1,4 @@
-"""One file -> its text, in this process; `sandbox.read_document` bounds what that costs."""
+"""One file -> its text, in this process. Uploads go through `sandbox.read_document`, which bounds it."""
 
 from __future__ import annotations
 

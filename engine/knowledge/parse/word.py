@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.errors import DocumentError
 from engine.knowledge.parse.limits import MIB, Limits, Pages
 from engine.knowledge.parse.table import records
+from engine.knowledge.parse.text import clean
 
 MAIN_PART = "word/document.xml"
 MAX_MEMBERS = 10_000
 _ENCRYPTED = 0x1
 _BLOCK = 1 << 20
+_XML_NO_MEMORY = 2
+"""libxml2's XML_ERR_NO_MEMORY, which lxml reports as an error of syntax."""
 
 
 def read_docx(path: Path, name: str, limits: Limits) -> Pages:
@@ -25,11 +31,15 @@ def read_docx(path: Path, name: str, limits: Limits) -> Pages:
     from docx import Document
 
     try:
-        body = Document(package).iter_inner_content()
-        return ((None, "\n".join(line for block in body for line in _lines(block))),)
+        document = Document(package)
+        body = list(document.iter_inner_content())
+        styles = _Styles.of(document, body)
+        return ((None, "\n".join(line for block in body for line in _lines(block, styles))),)
     except MemoryError:
         raise
     except Exception as error:  # a damaged part surfaces as whatever its reader stumbled over
+        if getattr(error, "code", None) == _XML_NO_MEMORY:
+            raise MemoryError from error
         raise _damaged(name) from error
 
 
@@ -74,19 +84,56 @@ def _inflate(source: zipfile.ZipFile, member: zipfile.ZipInfo, left: int, name: 
     return bytes(content)
 
 
-def _lines(block: Any) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class _Styles:
+    """Names of the document's styles, and how many levels "Heading 1" stands below the title.
+
+    python-docx searches all styles for each paragraph that is asked for its own: a book would take minutes.
+    """
+
+    names: Mapping[str, str]
+    below: int
+
+    @classmethod
+    def of(cls, document: Any, body: Sequence[Any]) -> _Styles:
+        names = {style.style_id: (style.name or "").lower() for style in document.styles}
+        plain = cls(names, 0)
+        used = Counter(plain.name(block) for block in body if not hasattr(block, "rows"))
+        # A single "Heading 1" is the title itself.
+        return cls(names, 1 if used["title"] or used["heading 1"] > 1 else 0)
+
+    def name(self, paragraph: Any) -> str:
+        """In small letters; empty for the default style. Word keeps English names for its own styles."""
+        return self.names.get(paragraph._p.style, "")
+
+    def level(self, paragraph: Any) -> int:
+        """1 to 6, or 0 for a paragraph that is no heading."""
+        kind, _, level = self.name(paragraph).partition(" ")
+        if kind == "title":
+            return 1
+        if kind != "heading" or not re.fullmatch("[1-9]", level):
+            return 0
+        return min(int(level) + self.below, 6)
+
+    def is_listed(self, paragraph: Any) -> bool:
+        properties = paragraph._p.pPr
+        numbered = properties is not None and properties.numPr is not None
+        return numbered or self.name(paragraph).startswith("list")
+
+
+def _lines(block: Any, styles: _Styles) -> Iterator[str]:
     """A paragraph or a table of python-docx, which has no types."""
     if hasattr(block, "rows"):
         yield ""
         yield from records([_row(row) for row in block.rows], ", ")
         yield ""
         return
-    text = block.text.strip()
+    text = clean(block.text).strip()
     if not text:
         yield ""
-    elif level := _heading_level(block):
+    elif level := styles.level(block):
         yield from ("", f"{'#' * level} {' '.join(text.split())}", "")
-    elif _is_listed(block):
+    elif styles.is_listed(block):
         yield f"- {' '.join(text.split())}"
     else:
         yield from (text, "")
@@ -97,28 +144,9 @@ def _row(row: Any) -> list[str]:
     cells: list[str] = []
     last: Any = None
     for cell in row.cells:
-        cells.append("" if cell._tc is last else " ".join(cell.text.split()))
+        cells.append("" if cell._tc is last else " ".join(clean(cell.text).split()))
         last = cell._tc
     return cells
-
-
-def _style(paragraph: Any) -> str:
-    style = paragraph.style
-    return str(style.name or "") if style is not None else ""
-
-
-def _heading_level(paragraph: Any) -> int:
-    """1 to 6, or 0 for a paragraph that is no heading. Word keeps English names for its own styles."""
-    kind, _, level = _style(paragraph).lower().partition(" ")
-    if kind == "title":
-        return 1
-    return min(int(level), 6) if kind == "heading" and level.isdecimal() and int(level) > 0 else 0
-
-
-def _is_listed(paragraph: Any) -> bool:
-    properties = paragraph._p.pPr
-    numbered = properties is not None and properties.numPr is not None
-    return numbered or _style(paragraph).startswith("List")
 
 
 def _damaged(name: str) -> DocumentError:
