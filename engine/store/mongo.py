@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+import pymongo
 from bson import ObjectId
 from bson.errors import BSONError
 from motor.motor_asyncio import AsyncIOMotorClient
@@ -29,9 +30,9 @@ from models import AgentConfig, CallEvent, Company
 
 T = TypeVar("T")
 
-SELECTION_MS = 5_000
-"""How long to look for a server that takes writes."""
-OPERATION_MS = 10_000
+OPERATION_MS = 5_000
+"""The longest an operation takes, its wait for a server that takes writes and its repetition included."""
+MIGRATION_S = 600.0
 TOKENS_STAY_S = 3600
 """How long after its end a token is removed by the server, whose clock may differ from ours."""
 _MAX_REASON = 200
@@ -47,19 +48,21 @@ class MongoStore:
 
     def __init__(self, url: str, database: str) -> None:
         self._url = url
-        with self._clear_errors():
+        try:
             self._client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
                 url,
-                serverSelectionTimeoutMS=SELECTION_MS,
+                serverSelectionTimeoutMS=OPERATION_MS,
                 timeoutMS=OPERATION_MS,
                 appname="parley",
             )
-            # Whatever the URL says: a write that returned survives the loss of any one server.
-            self._db: Database = self._client.get_database(
-                database,
-                write_concern=WriteConcern("majority", j=True),
-                read_concern=ReadConcern("majority"),
-            )
+        except (PyMongoError, ValueError) as error:
+            raise ConfigurationError(f"PARLEY_MONGODB_URL: {_reason(error, url)}") from None
+        # Whatever the URL says: a write that returned survives the loss of any one server.
+        self._db: Database = self._client.get_database(
+            database,
+            write_concern=WriteConcern("majority", j=True),
+            read_concern=ReadConcern("majority"),
+        )
         self.documents: Documents = MongoDocuments(self._db, self._clear_errors)
         self._agents = self._db["published_agents"]
         self._events = self._db["call_events"]
@@ -129,7 +132,10 @@ class MongoStore:
         return len(rows)
 
     async def _is_there(self, row: dict[str, Any]) -> bool:
-        there = await self._events.find_one({"call_id": row["call_id"], "seq": row["seq"]})
+        # Also where it stands but is not yet at a majority: the same append, repeated while it is under way.
+        # The insert that it refused was answered only once everything before was at one.
+        events = self._events.with_options(read_concern=ReadConcern("local"))
+        there = await events.find_one({"call_id": row["call_id"], "seq": row["seq"]})
         return there is not None and there["document"] == row["document"]
 
     async def events(self, company_id: str, call_id: str) -> list[CallEvent]:
@@ -179,6 +185,14 @@ class MongoStore:
                 f"the database was written by a newer Parley (schema {version}, this one knows {VERSION}):"
                 " update Parley"
             )
+        # The server is there. An index of much that was written before takes its time.
+        with pymongo.timeout(MIGRATION_S):
+            await self._bring_up_from(version)
+        await _upserted(
+            lambda: meta.update_one({"_id": "schema"}, {"$max": {"version": VERSION}}, upsert=True)
+        )
+
+    async def _bring_up_from(self, version: int) -> None:
         for migration in MIGRATIONS[version - 1 :]:
             await migration(self._db)
         await ensure_indexes(self._db)
@@ -190,9 +204,6 @@ class MongoStore:
         )
         forget = IndexModel([("expires", 1)], name="expires", expireAfterSeconds=TOKENS_STAY_S)
         await self._tokens.create_indexes([forget])
-        await _upserted(
-            lambda: meta.update_one({"_id": "schema"}, {"$max": {"version": VERSION}}, upsert=True)
-        )
 
     @contextmanager
     def _clear_errors(self) -> Iterator[None]:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.config import Settings
 from engine.errors import ConfigurationError
 from engine.store import Conflict, Store, put_company
+from engine.store.open import StoreOpener
 from engine.store.sqlite import SqliteStore
 from models import AgentConfig, CallEvent, Company
 
@@ -105,3 +107,23 @@ async def test_a_write_that_returned_is_on_disk(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "p.db") as reader:
         assert reader.execute("SELECT count(*) FROM call_events").fetchone() == (1,)
     await store.close()
+
+
+def test_a_file_of_a_newer_parley_is_refused(tmp_path: Path) -> None:
+    SqliteStore(tmp_path / "p.db")
+    with sqlite3.connect(tmp_path / "p.db") as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(ConfigurationError, match="newer Parley"):
+        SqliteStore(tmp_path / "p.db")
+
+
+async def test_an_opener_opens_one_store_and_tries_anew_after_a_failure(tmp_path: Path) -> None:
+    opener = StoreOpener(Settings(_env_file=None, data_dir=tmp_path))
+    path = tmp_path / "parley.db"
+    path.write_bytes(b"this is not a database, not at all" * 100)
+    with pytest.raises(ConfigurationError):
+        await opener.get()
+    path.unlink()
+    first, second = await asyncio.gather(opener.get(), opener.get())
+    assert first is second is await opener.get()
+    await first.close()
