@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from engine.audio.playout import Frame, Heard, Playout
 from engine.audio.segmenter import (
     SegmenterEvent,
     SpeechAudio,
@@ -24,6 +22,7 @@ from engine.audio.segmenter import (
     Vad,
     VadConfig,
 )
+from engine.call.player import Player
 from engine.call.recording import Recording, RecordingWriter
 from engine.call.spec import ActorLost, Attach, Attached, CallSpec, NotThisCall
 from engine.dialog import commands as cmd
@@ -37,10 +36,7 @@ from engine.telephony.events import (
     Digit,
     MarkPlayed,
     Media,
-    SendClear,
     SendEvent,
-    SendMark,
-    SendMedia,
     Started,
     Stopped,
 )
@@ -57,7 +53,6 @@ POLL_S = 3.0
 ATTACH_S = 3.0
 TAKEOVER_S = 10.0
 RETRY_S = 0.2
-MAX_PIECES = 256
 MAX_TAKEOVERS = 5
 """More actors than that do not die by chance in one call: something in it kills them."""
 
@@ -113,13 +108,10 @@ class EdgeCall:
         self._replace = replace
         self._stream = TwilioStream()
         self._segmenter = SpeechSegmenter(vad, VadConfig(pause_ms=spec.agent.turn_taking.pause_ms))
-        self._playout = Playout()
+        self._player = Player(self._send, self._tell)
         self._link: LinkEnd[ev.EdgeEvent, cmd.EdgeCommand] = LinkEnd()
         self._base = 0
-        self._interruptible = True
-        self._pieces: dict[str, ev.PieceHeard] = {}
         self._to_tell = asyncio.Event()
-        self._to_play = asyncio.Event()
         self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._takeover = asyncio.Lock()
         self._takeovers = 0
@@ -200,11 +192,10 @@ class EdgeCall:
                 for segment in [*speech, *self._segmenter.push(ulaw)]:
                     await self._tell_speech(segment)
             case MarkPlayed(name):
-                self._playout.on_mark(name, time.monotonic())
-                self._to_play.set()
+                self._player.on_mark(name)
             case Digit(digit):
-                if self._interruptible:
-                    await self._hold()
+                if self._player.interruptible:
+                    await self._player.hold()
                 self._tell(ev.DigitPressed(digit))
             case Started():
                 self.began = True
@@ -212,7 +203,7 @@ class EdgeCall:
                 self._workers = (
                     asyncio.create_task(self._tell_actor(), name=f"tell {self._spec.call_id}"),
                     asyncio.create_task(self._poll_actor(), name=f"poll {self._spec.call_id}"),
-                    asyncio.create_task(self._play(), name=f"play {self._spec.call_id}"),
+                    asyncio.create_task(self._player.play(), name=f"play {self._spec.call_id}"),
                 )
                 for worker in self._workers:
                     worker.add_done_callback(lambda _: self._end_unless_leaving("edge failed"))
@@ -235,9 +226,7 @@ class EdgeCall:
 
     async def _take_leave(self) -> None:
         """Tell the actor how far the caller heard, and that the call is over unless its socket was lost."""
-        now = time.monotonic()
-        self._report_finished(now)
-        self._tell(ev.PlayoutHeld(tuple(_heard(item) for item in self._playout.pause(now))))
+        self._player.end()
         self._link.replay()  # what was under way may not have arrived; what did is not taken twice
         with contextlib.suppress(ActorLost, NotThisCall, TimeoutError):
             async with asyncio.timeout(HEAR_S):
@@ -249,24 +238,13 @@ class EdgeCall:
         match segment:
             case SpeechStarted(at):
                 self._tell(ev.CallerSpoke(self._base + at))
-                if self._interruptible:
-                    await self._hold()
+                if self._player.interruptible:
+                    await self._player.hold()
             case SpeechAudio(at, ulaw):
                 self._tell(ev.CallerAudio(self._base + at, ulaw))
             case SpeechStopped(at):
                 silence_ms = (self._segmenter.position - at) * 1000 / SAMPLE_RATE_HZ
                 self._tell(ev.CallerPaused(self._base + at, silence_ms))
-
-    async def _hold(self) -> None:
-        """The reflex: stop playing, keep what was not heard."""
-        now = time.monotonic()
-        if self._playout.idle(now):
-            return
-        held = self._playout.pause(now)
-        await self._send(SendClear())
-        self._report_finished(now)
-        self._note(held)
-        self._tell(ev.PlayoutHeld(tuple(_heard(item) for item in held)))
 
     # To the actor, from the actor
 
@@ -285,7 +263,7 @@ class EdgeCall:
             self._base = attached.position
 
     async def _attach(self, line: Line, reason: str) -> Attached:
-        pieces = tuple(self._pieces.values())
+        pieces = self._player.pieces
         attach = Attach(self._spec, line.epoch, self._link.first_kept, pieces=pieces, reason=reason)
         async with asyncio.timeout(ATTACH_S):
             return await line.port.attach(attach)
@@ -349,7 +327,7 @@ class EdgeCall:
         """Replace `line` and attach; only then is it this call's, so that nobody tells it anything before."""
         try:
             line = await self._replace(line)
-            self._note(self._playout.heard(time.monotonic()))
+            self._player.note_heard()
             await self._attach(line, "actor lost")
         except (ActorLost, NotThisCall, TimeoutError) as error:
             log.warning("call %s: no replacement yet: %s", self._spec.call_id, error or "no answer")
@@ -363,77 +341,21 @@ class EdgeCall:
     # To the carrier
 
     async def _obey(self, command: cmd.EdgeCommand) -> None:
-        now = time.monotonic()
         match command:
-            case cmd.Play(piece, ulaw, interruptible):
-                await self._enqueue(piece, ulaw, interruptible, now)
+            case cmd.Play():
+                await self._player.enqueue(command, over_speech=self._segmenter.speaking)
             case cmd.HoldPlayout():
-                await self._hold()
+                await self._player.hold()
             case cmd.ResumePlayout() if self._segmenter.speaking:
                 pass  # the caller has begun again, which the actor is about to hear
             case cmd.ResumePlayout():
-                self._playout.resume(now)
-                self._to_play.set()
+                self._player.resume()
             case cmd.FlushPlayout():
-                self._report_finished(now)
-                self._note(self._playout.flush(now))
-                await self._send(SendClear())
+                await self._player.flush()
             case cmd.Tell(event):
                 await self._send(SendEvent(event))
             case cmd.HangUp(reason):
                 self._hang_up(reason)
-
-    async def _enqueue(self, piece: str, ulaw: bytes, interruptible: bool, now: float) -> None:
-        idle = self._playout.idle(now)
-        if not self._playout.enqueue(piece, ulaw, now):
-            return
-        self._interruptible = interruptible
-        if interruptible and self._segmenter.speaking:
-            # The caller began while this was on its way: the actor hears of it at the same moment.
-            await self._hold()
-            return
-        await self._send_due(now)
-        self._to_play.set()
-        if idle:
-            self._tell(ev.PieceStarted(piece, time.time() * 1000))
-
-    async def _play(self) -> None:
-        """Send what is due, report what was heard; sleeps until the playout clock wants something."""
-        while True:
-            now = time.monotonic()
-            await self._send_due(now)
-            self._report_finished(now)
-            next_at = self._playout.next_at(now)
-            self._to_play.clear()
-            delay = None if next_at is None else max(0.0, next_at - time.monotonic())
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(delay):
-                    await self._to_play.wait()
-
-    async def _send_due(self, now: float) -> None:
-        """Adjacent frames go in one message: it costs as much as one of 20 ms, here and in HAProxy."""
-        together = b""
-        for out in self._playout.pull(now):
-            if isinstance(out, Frame):
-                together += out.ulaw
-                continue
-            if together:
-                await self._send(SendMedia(together))
-                together = b""
-            await self._send(SendMark(out.name))
-        if together:
-            await self._send(SendMedia(together))
-
-    def _report_finished(self, now: float) -> None:
-        for piece in self._playout.finished(now):
-            self._pieces[piece] = ev.PieceHeard(piece, 1, 1)
-            self._tell(ev.PieceFinished(piece))
-
-    def _note(self, heard: tuple[Heard, ...]) -> None:
-        """Remember what became of the latest pieces, for an actor that takes over."""
-        self._pieces |= {item.piece_id: _heard(item) for item in heard}
-        while len(self._pieces) > MAX_PIECES:
-            del self._pieces[next(iter(self._pieces))]
 
     async def _send(self, command: CarrierCommand) -> None:
         if self._recorder:
@@ -444,7 +366,3 @@ class EdgeCall:
         except TimeoutError:
             log.warning("call %s: the carrier takes no data", self._spec.call_id)
             self._end("connection stalled")
-
-
-def _heard(item: Heard) -> ev.PieceHeard:
-    return ev.PieceHeard(item.piece_id, item.samples, item.total)

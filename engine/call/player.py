@@ -1,0 +1,132 @@
+"""What the carrier is given to play, and what became of it: the edge's voice.
+
+Paces frames and marks by the playout clock, reports what was heard, and has the one reflex: `hold`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+
+from engine.audio.playout import Frame, Heard, Playout
+from engine.dialog import commands as cmd
+from engine.dialog import events as ev
+from engine.telephony.events import CarrierCommand, SendClear, SendMark, SendMedia
+
+MAX_PIECES = 256
+
+
+class Player:
+    """`send`: to the carrier, in order. `tell`: to the call actor; never waits."""
+
+    def __init__(
+        self, send: Callable[[CarrierCommand], Awaitable[None]], tell: Callable[[ev.EdgeEvent], None]
+    ) -> None:
+        self._send = send
+        self._tell = tell
+        self._playout = Playout()
+        self._due = asyncio.Event()
+        self._pieces: dict[str, ev.PieceHeard] = {}
+        self.interruptible = True
+        """Whether speech over what plays now holds it."""
+
+    @property
+    def pieces(self) -> tuple[ev.PieceHeard, ...]:
+        """What became of the latest pieces, as far as it was noted."""
+        return tuple(self._pieces.values())
+
+    def note_heard(self) -> None:
+        """Note how much of each piece was heard by now, for an actor that takes over."""
+        self._note(self._playout.heard(time.monotonic()))
+
+    def on_mark(self, name: str) -> None:
+        self._playout.on_mark(name, time.monotonic())
+        self._due.set()
+
+    async def play(self) -> None:
+        """Send what is due, report what was heard; sleeps until the playout clock wants something."""
+        while True:
+            now = time.monotonic()
+            await self._send_due(now)
+            self._report_finished(now)
+            next_at = self._playout.next_at(now)
+            self._due.clear()
+            delay = None if next_at is None else max(0.0, next_at - time.monotonic())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._due.wait()
+
+    async def enqueue(self, play: cmd.Play, *, over_speech: bool) -> None:
+        """Play this next; `over_speech`: the caller is talking by now."""
+        now = time.monotonic()
+        idle = self._playout.idle(now)
+        if not self._playout.enqueue(play.piece, play.ulaw, now):
+            return
+        self.interruptible = play.interruptible
+        if play.interruptible and over_speech:
+            # The caller began while this was on its way: the actor hears of it at the same moment.
+            await self.hold()
+            return
+        await self._send_due(now)
+        self._due.set()
+        if idle:
+            self._tell(ev.PieceStarted(play.piece, time.time() * 1000))
+
+    async def hold(self) -> None:
+        """The reflex: stop playing, keep what was not heard."""
+        now = time.monotonic()
+        if self._playout.idle(now):
+            return
+        held = self._playout.pause(now)
+        await self._send(SendClear())
+        self._report_finished(now)
+        self._note(held)
+        self._tell(ev.PlayoutHeld(tuple(_heard(item) for item in held)))
+
+    def resume(self) -> None:
+        """Go on from the first sample that was not heard."""
+        self._playout.resume(time.monotonic())
+        self._due.set()
+
+    async def flush(self) -> None:
+        """Drop all that was not heard."""
+        now = time.monotonic()
+        self._report_finished(now)
+        self._note(self._playout.flush(now))
+        await self._send(SendClear())
+
+    def end(self) -> None:
+        """The carrier is gone: tell how far the caller heard."""
+        now = time.monotonic()
+        self._report_finished(now)
+        self._tell(ev.PlayoutHeld(tuple(_heard(item) for item in self._playout.pause(now))))
+
+    async def _send_due(self, now: float) -> None:
+        """Adjacent frames go in one message: it costs as much as one of 20 ms, here and in HAProxy."""
+        together = b""
+        for out in self._playout.pull(now):
+            if isinstance(out, Frame):
+                together += out.ulaw
+                continue
+            if together:
+                await self._send(SendMedia(together))
+                together = b""
+            await self._send(SendMark(out.name))
+        if together:
+            await self._send(SendMedia(together))
+
+    def _report_finished(self, now: float) -> None:
+        for piece in self._playout.finished(now):
+            self._pieces[piece] = ev.PieceHeard(piece, 1, 1)
+            self._tell(ev.PieceFinished(piece))
+
+    def _note(self, heard: tuple[Heard, ...]) -> None:
+        self._pieces |= {item.piece_id: _heard(item) for item in heard}
+        while len(self._pieces) > MAX_PIECES:
+            del self._pieces[next(iter(self._pieces))]
+
+
+def _heard(item: Heard) -> ev.PieceHeard:
+    return ev.PieceHeard(item.piece_id, item.samples, item.total)
