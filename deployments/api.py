@@ -88,6 +88,9 @@ class ClusterBackend:
 class ClusterKnowledge:
     """`engine.services.knowledge.KnowledgeBackend` over the knowledge application."""
 
+    def __init__(self) -> None:
+        self._handle: Any = None
+
     async def ingest(self, company_id: str, document_id: str) -> None:
         await self._ask("ingest_upload", company_id, document_id)
 
@@ -100,9 +103,11 @@ class ClusterKnowledge:
 
     async def _ask(self, method: str, *arguments: object) -> Any:
         try:
-            handle = serve.get_app_handle("knowledge")
             async with asyncio.timeout(KNOWLEDGE_S):
-                return await getattr(handle, method).remote(*arguments)
+                if self._handle is None:
+                    # Asks Serve's controller and blocks while it does.
+                    self._handle = await asyncio.to_thread(serve.get_app_handle, "knowledge")
+                return await getattr(self._handle, method).remote(*arguments)
         except (RayError, RayServeException, RpcError, TimeoutError) as error:
             raise ProviderUnavailable(
                 "the knowledge application does not answer: try again", provider="knowledge"

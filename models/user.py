@@ -40,14 +40,13 @@ class User(TenantDocument):
 
 
 class RefreshToken(TenantDocument):
-    """One link of a session's chain. `family`: the session. Used twice, the whole family is revoked."""
+    """One link of a session's chain. `family`: the session. Used twice, the whole family goes."""
 
     user_id: str
     family: str
     token_hash: str
     expires_at: AwareDatetime
     used: bool = False
-    revoked: bool = False
 
 
 class ResetToken(TenantDocument):

@@ -19,15 +19,14 @@ from engine.config import Settings
 from engine.services.access import Forbidden, NotFound, NotSignedIn, Principal
 from engine.services.passwords import hash_password, is_password
 from engine.services.throttle import Throttle
-from engine.store import Page, Stale, Store
+from engine.store import Stale, Store
 from engine.store.documents import (
     API_KEYS,
     COMPANIES,
-    MAX_PAGE,
     REFRESH_TOKENS,
     RESET_TOKENS,
     USERS,
-    TenantCollection,
+    delete_all,
 )
 from models import ApiKey, Company, RefreshToken, ResetToken, Role, User, new_id
 from models.document import now
@@ -111,7 +110,7 @@ class Auth:
     async def refresh(self, token: str) -> Tokens:
         """The next pair of a session. Raises NotSignedIn; a token used before ends its session."""
         found = await self._store.documents.by_key(REFRESH_TOKENS, "token_hash", digest(token))
-        if found is None or found.revoked or found.expires_at < now():
+        if found is None or found.expires_at < now():
             raise NotSignedIn(OVER)
         try:
             if found.used:
@@ -317,20 +316,11 @@ class Auth:
         changed = user.model_copy(update={"password_hash": hashed, "password_changed_at": now()})
         changed = await self._store.documents.replace(USERS, changed)
         await self._revoke(user.company_id, {"user_id": user.id})
-        await self._delete_all(RESET_TOKENS, user.company_id, {"user_id": user.id})
+        await delete_all(self._store.documents, RESET_TOKENS, user.company_id, {"user_id": user.id})
         return changed
 
     async def _revoke(self, company_id: str, which: dict[str, str]) -> None:
-        await self._delete_all(REFRESH_TOKENS, company_id, which)
-
-    async def _delete_all(
-        self, collection: TenantCollection[Any], company_id: str, which: dict[str, str]
-    ) -> None:
-        """Until none is left, so that one which is made meanwhile goes too."""
-        page = Page(limit=MAX_PAGE)
-        while found := await self._store.documents.find(collection, company_id, which, page):
-            for document in found:
-                await self._store.documents.delete(collection, company_id, document.id)
+        await delete_all(self._store.documents, REFRESH_TOKENS, company_id, which)
 
 
 def digest(secret: str) -> str:

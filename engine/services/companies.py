@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
 
+from engine.knowledge.ingest import upload_path
 from engine.services.access import Access, Forbidden, InUse, NotFound
+from engine.services.knowledge import KnowledgeBackend
 from engine.store import Page, Stale, Store
-from engine.store.documents import ALL, COMPANIES, MAX_PAGE, TenantCollection
-from models import Company, Role, new_id
+from engine.store.documents import ALL, COMPANIES, KNOWLEDGE, MAX_PAGE, TenantCollection, delete_all
+from engine.store.recordings import Recordings
+from models import Company, KnowledgeDocument, Role, new_id
 from models.accounts import CreateCompany, UpdateCompany
 from models.user import PLATFORM
 
@@ -16,8 +21,11 @@ PLATFORMS = frozenset({"status", "max_calls"})
 
 
 class Companies:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, folder: Path, knowledge: KnowledgeBackend) -> None:
         self._store = store
+        self._folder = folder
+        self._recordings = Recordings(folder / "recordings")
+        self._knowledge = knowledge
 
     async def list(self, page: Page) -> Sequence[Company]:
         """All companies: for the platform's admins, whom the route checks."""
@@ -52,18 +60,32 @@ class Companies:
         return await self._store.documents.replace(COMPANIES, company.model_copy(update=fields))
 
     async def delete(self, access: Access) -> None:
-        """With all its documents. Raises InUse for one that is active."""
+        """With everything that is its own; what fails half way is done by asking again.
+
+        Raises InUse for one that is active, ProviderUnavailable.
+        """
         company = await self.get(access)
         if company.id == PLATFORM:
             raise InUse("this is the company of those who run the installation")
         if company.status == "active":
             raise InUse("an active company cannot be deleted: suspend it first")
+        for document in await self._documents(company.id):
+            await self._knowledge.forget(company.id, document.id)
+        await asyncio.to_thread(self._remove_files, company.id)
+        await self._store.forget_company(company.id)
         for collection in ALL:
             if isinstance(collection, TenantCollection):
-                await self._empty(collection, company.id)
+                await delete_all(self._store.documents, collection, company.id, {})
         await self._store.documents.delete(COMPANIES, None, company.id)
 
-    async def _empty(self, collection: TenantCollection[Any], company_id: str) -> None:
-        while found := await self._store.documents.find(collection, company_id, {}, Page(limit=MAX_PAGE)):
-            for document in found:
-                await self._store.documents.delete(collection, company_id, document.id)
+    async def _documents(self, company_id: str) -> Sequence[KnowledgeDocument]:
+        found: list[KnowledgeDocument] = []
+        page = Page(limit=MAX_PAGE)
+        while part := await self._store.documents.find(KNOWLEDGE, company_id, {}, page):
+            found += part
+            page = Page(before=part[-1].id, limit=MAX_PAGE)
+        return found
+
+    def _remove_files(self, company_id: str) -> None:
+        for folder in (upload_path(self._folder, company_id, ""), self._recordings.folder(company_id)):
+            shutil.rmtree(folder, ignore_errors=True)

@@ -35,7 +35,7 @@ class Platform:
             store=store,
             auth=Auth(store, settings),
             users=Users(store),
-            companies=Companies(store),
+            companies=Companies(store, settings.data_dir, knowledge),
             agents=Agents(store),
             numbers=Numbers(store),
             calls=Calls(store, Recordings(settings.data_dir / "recordings")),

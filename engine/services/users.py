@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from engine.services.access import Access, Forbidden, InUse, NotFound
 from engine.store import Page, Stale, Store
-from engine.store.documents import MAX_PAGE, REFRESH_TOKENS, USERS
+from engine.store.documents import MAX_PAGE, REFRESH_TOKENS, USERS, delete_all
 from models import Role, User, new_id
 from models.accounts import Invite, UpdateUser
 
@@ -86,12 +86,7 @@ class Users:
             raise InUse(f"{user.email} is the last {user.role.value} of the company: name another one first")
 
     async def _end_sessions(self, user: User) -> None:
-        where = {"user_id": user.id}
-        while links := await self._store.documents.find(
-            REFRESH_TOKENS, user.company_id, where, Page(limit=MAX_PAGE)
-        ):
-            for link in links:
-                await self._store.documents.delete(REFRESH_TOKENS, user.company_id, link.id)
+        await delete_all(self._store.documents, REFRESH_TOKENS, user.company_id, {"user_id": user.id})
 
 
 def _owns(user: User) -> bool:

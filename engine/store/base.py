@@ -54,6 +54,10 @@ class Store(Protocol):
         """Forget a call's journal."""
         ...
 
+    async def forget_company(self, company_id: str) -> None:
+        """Delete its journals and published agents; its documents are `documents`' to delete."""
+        ...
+
     async def close(self) -> None: ...
 
 

@@ -125,6 +125,15 @@ class Documents(Protocol):
         ...
 
 
+async def delete_all(
+    documents: Documents, collection: Collection[Any], company_id: str, where: Mapping[str, Any]
+) -> None:
+    """Delete a company's documents like this until none is left, so that one made meanwhile goes too."""
+    while found := await documents.find(collection, company_id, where, Page(limit=MAX_PAGE)):
+        for document in found:
+            await documents.delete(collection, company_id, document.id)
+
+
 def check(collection: Collection[Any], company_id: str | None, fields: Sequence[str] = ()) -> str:
     """The company to confine to ('' for none). Raises ValueError for what a programmer must not ask."""
     if isinstance(collection, TenantCollection) != bool(company_id):

@@ -147,6 +147,11 @@ class MongoStore:
         with self._clear_errors():
             await self._events.delete_many({"call_id": call_id, "company_id": company_id})
 
+    async def forget_company(self, company_id: str) -> None:
+        with self._clear_errors():
+            await self._agents.delete_many({"_id.company_id": company_id})
+            await self._events.delete_many({"company_id": company_id})
+
     async def spend_token(self, token_id: str, expires: float) -> bool:
         until = _date(expires)
         with self._clear_errors():

@@ -28,13 +28,13 @@ class Recordings:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    def folder(self, company_id: str) -> Path:
+        """Where a company's recordings are, or would be."""
+        return self._folder / _safe(company_id)
+
     def path(self, company_id: str, call_id: str) -> Path:
         """Where a call's recording is, or would be."""
-        for name in (company_id, call_id):
-            # Ids come from carriers: one may be made to point elsewhere.
-            if not _SAFE_NAME.fullmatch(name):
-                raise Refused(f"{name[:140]!r} cannot name a recording: use 1 to 128 of A-Z a-z 0-9 _ -")
-        return self._folder / company_id / f"{call_id}.wav"
+        return self.folder(company_id) / f"{_safe(call_id)}.wav"
 
     def blocks(self, company_id: str, call_id: str) -> int:
         """How many seconds are recorded, a begun one included; raises UsageError for a damaged file."""
@@ -61,3 +61,10 @@ class Recordings:
                 wav.write(pcm[wav.samples - begins :])
         except OSError as error:
             raise UsageError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _safe(name: str) -> str:
+    # Ids come from carriers: one may be made to point elsewhere.
+    if not _SAFE_NAME.fullmatch(name):
+        raise Refused(f"{name[:140]!r} cannot name a recording: use 1 to 128 of A-Z a-z 0-9 _ -")
+    return name

@@ -13,6 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,7 +39,18 @@ CREATE TABLE IF NOT EXISTS spent_tokens (id TEXT PRIMARY KEY, expires REAL NOT N
 CREATE INDEX IF NOT EXISTS call_events_by_company ON call_events (company_id, call_id);
 """
 
-_Job = tuple[Callable[[sqlite3.Connection], Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop]
+READ, WRITE = "BEGIN", "BEGIN IMMEDIATE"
+"""How a transaction begins: only a write takes the file's one write lock, which other processes wait for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """Work for the connection's thread, and who waits for it."""
+
+    work: Callable[[sqlite3.Connection], Any]
+    begin: str
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
 
 
 class SqliteStore:
@@ -59,7 +71,7 @@ class SqliteStore:
             raise ConfigurationError(
                 f"cannot open the database {path}: {error}; move it away or mend it"
             ) from error
-        self.documents: Documents = SqliteDocuments(self._run)
+        self.documents: Documents = SqliteDocuments(self._read, self._write)
         self._thread = threading.Thread(target=self._work, name="sqlite", daemon=True)
         self._thread.start()
 
@@ -68,31 +80,38 @@ class SqliteStore:
 
     async def publish_agent(self, agent: AgentConfig) -> None:
         row = (agent.company_id, agent.id, agent.model_dump_json())
-        await self._run(
+        await self._write(
             lambda db: db.execute("INSERT OR REPLACE INTO published_agents VALUES (?, ?, ?)", row)
         )
 
     async def unpublish_agent(self, company_id: str, agent_id: str) -> None:
         sql = "DELETE FROM published_agents WHERE company_id = ? AND id = ?"
-        await self._run(lambda db: db.execute(sql, (company_id, agent_id)))
+        await self._write(lambda db: db.execute(sql, (company_id, agent_id)))
 
     async def agent(self, company_id: str, agent_id: str) -> AgentConfig | None:
         sql = "SELECT document FROM published_agents WHERE company_id = ? AND id = ?"
-        row = await self._run(lambda db: db.execute(sql, (company_id, agent_id)).fetchone())
+        row = await self._read(lambda db: db.execute(sql, (company_id, agent_id)).fetchone())
         return AgentConfig.model_validate_json(row[0]) if row else None
 
     async def append_events(self, events: Sequence[CallEvent]) -> None:
         rows = [(e.call_id, e.seq, e.company_id, e.kind, e.model_dump_json()) for e in events]
-        await self._run(lambda db: _append(db, rows))
+        await self._write(lambda db: _append(db, rows))
 
     async def events(self, company_id: str, call_id: str) -> list[CallEvent]:
         sql = "SELECT document FROM call_events WHERE call_id = ? AND company_id = ? ORDER BY seq"
-        rows = await self._run(lambda db: db.execute(sql, (call_id, company_id)).fetchall())
+        rows = await self._read(lambda db: db.execute(sql, (call_id, company_id)).fetchall())
         return [CallEvent.model_validate_json(row[0]) for row in rows]
 
     async def delete_events(self, company_id: str, call_id: str) -> None:
         sql = "DELETE FROM call_events WHERE call_id = ? AND company_id = ?"
-        await self._run(lambda db: db.execute(sql, (call_id, company_id)))
+        await self._write(lambda db: db.execute(sql, (call_id, company_id)))
+
+    async def forget_company(self, company_id: str) -> None:
+        def forget(db: sqlite3.Connection) -> None:
+            for table in ("published_agents", "call_events"):
+                db.execute(f"DELETE FROM {table} WHERE company_id = ?", (company_id,))
+
+        await self._write(forget)
 
     async def spend_token(self, token_id: str, expires: float) -> bool:
         def spend(db: sqlite3.Connection) -> bool:
@@ -100,23 +119,29 @@ class SqliteStore:
             added = db.execute("INSERT OR IGNORE INTO spent_tokens VALUES (?, ?)", (token_id, expires))
             return added.rowcount == 1
 
-        return await self._run(spend)
+        return await self._write(spend)
 
     async def open_calls(self) -> list[tuple[str, str]]:
         sql = """SELECT DISTINCT company_id, call_id FROM call_events WHERE call_id NOT IN
                  (SELECT call_id FROM call_events WHERE kind = 'call_ended')"""
-        return await self._run(lambda db: [tuple(row) for row in db.execute(sql)])
+        return await self._read(lambda db: [tuple(row) for row in db.execute(sql)])
 
     async def close(self) -> None:
         """Finish what was asked for, then close the file."""
         self._jobs.put_nowait(None)
         await asyncio.to_thread(self._thread.join)
 
-    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._run(work, READ)
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._run(work, WRITE)
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T], begin: str) -> T:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         try:
-            self._jobs.put_nowait((work, future, loop))
+            self._jobs.put_nowait(_Job(work, begin, future, loop))
         except queue.Full:
             raise ConfigurationError("the database is too slow: more than 10,000 writes wait") from None
         return await future
@@ -136,11 +161,11 @@ class SqliteStore:
         db = self._connection
         done: list[tuple[_Job, Any, BaseException | None]] = []
         try:
-            db.execute("BEGIN IMMEDIATE")
+            db.execute(WRITE if any(job.begin == WRITE for job in jobs) else READ)
             for job in jobs:
                 db.execute("SAVEPOINT job")
                 try:
-                    done.append((job, job[0](db), None))
+                    done.append((job, job.work(db), None))
                 except (sqlite3.Error, ParleyError) as error:
                     db.execute("ROLLBACK TO job")
                     done.append((job, None, error))
@@ -150,10 +175,10 @@ class SqliteStore:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             done = [(job, None, error) for job in jobs]
-        for (_, future, loop), result, failure in done:
+        for job, result, failure in done:
             # Whoever asked may be gone with its loop: that must not end this thread, which works for others.
             with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(_resolve, future, result, failure)
+                job.loop.call_soon_threadsafe(_resolve, job.future, result, failure)
 
 
 def _refuse_newer(db: sqlite3.Connection) -> None:

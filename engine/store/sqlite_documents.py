@@ -42,8 +42,9 @@ def schema() -> str:
 class SqliteDocuments:
     """See `Documents`."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, read: Run, write: Run) -> None:
+        self._read = read
+        self._write = write
 
     async def insert(self, collection: Collection[D], document: D) -> None:
         company = check(collection, _company(collection, document))
@@ -54,7 +55,7 @@ class SqliteDocuments:
                 raise Taken("id")
             _claim(db, collection, document, company)
 
-        await self._run(work)
+        await self._write(work)
 
     async def replace(self, collection: Collection[D], document: D) -> D:
         company = check(collection, _company(collection, document))
@@ -74,13 +75,13 @@ class SqliteDocuments:
             )
             _claim(db, collection, written, company)
 
-        await self._run(work)
+        await self._write(work)
         return written
 
     async def get(self, collection: Collection[D], company_id: str | None, id: str) -> D | None:
         company = check(collection, company_id)
         sql = "SELECT document FROM documents WHERE collection = ? AND company_id = ? AND id = ?"
-        row = await self._run(lambda db: db.execute(sql, (collection.name, company, id)).fetchone())
+        row = await self._read(lambda db: db.execute(sql, (collection.name, company, id)).fetchone())
         return collection.model.model_validate_json(row[0]) if row else None
 
     async def find(
@@ -97,7 +98,7 @@ class SqliteDocuments:
             sql += " AND id < ?"
             values.append(page.before)
         sql += " ORDER BY id DESC LIMIT ?"
-        rows = await self._run(lambda db: db.execute(sql, (*values, page.limit)).fetchall())
+        rows = await self._read(lambda db: db.execute(sql, (*values, page.limit)).fetchall())
         return [collection.model.model_validate_json(row[0]) for row in rows]
 
     async def by_key(self, collection: Collection[D], field: str, value: str) -> D | None:
@@ -108,7 +109,7 @@ class SqliteDocuments:
             " JOIN documents d ON d.collection = k.collection AND d.id = k.id"
             " WHERE k.collection = ? AND k.field = ? AND k.scope = '' AND k.value = ?"
         )
-        row = await self._run(lambda db: db.execute(sql, (collection.name, field, value)).fetchone())
+        row = await self._read(lambda db: db.execute(sql, (collection.name, field, value)).fetchone())
         return collection.model.model_validate_json(row[0]) if row else None
 
     async def delete(self, collection: Collection[D], company_id: str | None, id: str) -> bool:
@@ -123,7 +124,7 @@ class SqliteDocuments:
                 db.execute("DELETE FROM document_keys WHERE collection = ? AND id = ?", (collection.name, id))
             return bool(gone)
 
-        return await self._run(work)
+        return await self._write(work)
 
 
 def _company(collection: Collection[D], document: D) -> str | None:

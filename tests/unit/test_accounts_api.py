@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -277,3 +278,18 @@ async def test_no_secret_is_in_an_answer_or_a_log(site: Site, caplog: pytest.Log
         assert secret not in users
     for secret in (PASSWORD, *owner.session.values()):
         assert str(secret) not in caplog.text or secret in ("Bearer", 900)
+
+
+async def test_a_deleted_company_leaves_no_files_and_no_passages(
+    site: Site, store: Store, tmp_path: Path
+) -> None:
+    boss, owner = await admin(site, store), await site.register("acme")
+    document = await owner.made("PUT", f"{owner.base}/documents/by-name/a.txt", content=b"hello")
+    recording = tmp_path / "recordings" / owner.company / "CA1.wav"
+    recording.parent.mkdir(parents=True)
+    recording.write_bytes(b"voice")
+    await boss.made("PATCH", owner.base, json={"version": 1, "status": "suspended"})
+    await boss.made("DELETE", owner.base)
+    assert site.knowledge.forgotten == [(owner.company, document["id"])]
+    assert not recording.parent.exists()
+    assert not (tmp_path / "uploads" / owner.company).exists()

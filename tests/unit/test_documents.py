@@ -8,8 +8,8 @@ import pytest
 
 from engine.errors import UsageError
 from engine.store import Documents, Page, Stale, Store, Taken
-from engine.store.documents import COMPANIES, KNOWLEDGE, USERS, Collection
-from models import Company, KnowledgeDocument, Role, User, new_id
+from engine.store.documents import COMPANIES, KNOWLEDGE, USERS, Collection, delete_all
+from models import AgentConfig, CallEvent, Company, KnowledgeDocument, Role, User, new_id
 from models.document import now
 
 
@@ -152,3 +152,17 @@ def test_every_collection_that_belongs_to_companies_says_so() -> None:
         assert isinstance(collection, TenantCollection) == ("company_id" in collection.model.model_fields)
         fields = {*collection.keys, *collection.unique, *collection.filters}
         assert fields <= set(collection.model.model_fields)
+
+
+async def test_a_company_is_forgotten_and_no_other(store: Store) -> None:
+    for company in ("acme", "other"):
+        await store.publish_agent(AgentConfig(id="front", company_id=company))
+        event = CallEvent(call_id=f"CA-{company}", company_id=company, seq=0, kind="call_started", at_ms=1.0)
+        await store.append_events([event])
+        await store.documents.insert(USERS, user(f"ann@{company}.test", company=company))
+    await store.forget_company("acme")
+    await delete_all(store.documents, USERS, "acme", {})
+    for company, left in (("acme", 0), ("other", 1)):
+        assert len(await store.events(company, f"CA-{company}")) == left
+        assert (await store.agent(company, "front") is not None) == bool(left)
+        assert len(await store.documents.find(USERS, company, {}, Page())) == left

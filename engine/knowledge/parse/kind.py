@@ -131,6 +131,10 @@ def binary(name: str) -> DocumentError:
     return DocumentError(f"'{name}' holds no readable text but binary data: upload {READABLE}")
 
 
+def protected(name: str) -> DocumentError:
+    return DocumentError(f"'{name}' is protected with a password: save it without one and upload it again")
+
+
 def _looks_like(head: bytes) -> str:
     if found := _signature(head):
         return found

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import DocumentError
+from engine.knowledge.parse.kind import protected
 from engine.knowledge.parse.limits import MIB, Limits, Pages
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def read_pdf(path: Path, name: str, limits: Limits) -> Pages:
     except (DocumentError, MemoryError):
         raise
     except (FileNotDecryptedError, DependencyError) as error:
-        raise _protected(name) from error
+        raise protected(name) from error
     except LimitReachedError as error:
         raise _too_large(name, limits) from error
     except Exception as error:  # pypdf promises nothing about what a broken file raises
@@ -60,7 +61,7 @@ def read_pdf(path: Path, name: str, limits: Limits) -> Pages:
 def _texts(reader: PdfReader, name: str, limits: Limits) -> Iterator[str]:
     # Many files have an owner's password only: those anyone may read.
     if reader.is_encrypted and not reader.decrypt(""):
-        raise _protected(name)
+        raise protected(name)
     if len(reader.pages) > limits.pages:
         raise DocumentError(
             f"'{name}' has {len(reader.pages)} pages, and {limits.pages} can be read: split it into several"
@@ -115,10 +116,6 @@ def _drop_repeated(pages: list[list[str]], edge: int) -> None:
 def _shape(line: str, number: int) -> str:
     """The line with its page number masked; other figures are facts and tell lines apart."""
     return _DIGITS.sub(lambda found: "#" if found[0] == str(number) else found[0], line)
-
-
-def _protected(name: str) -> DocumentError:
-    return DocumentError(f"'{name}' is protected with a password: save it without one and upload it again")
 
 
 def _too_large(name: str, limits: Limits) -> DocumentError:

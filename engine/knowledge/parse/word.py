@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import DocumentError
+from engine.knowledge.parse.kind import protected
 from engine.knowledge.parse.limits import MIB, Limits, Pages
 from engine.knowledge.parse.table import records
 from engine.knowledge.parse.text import clean
@@ -68,7 +69,7 @@ def _check(members: list[zipfile.ZipInfo], name: str, limits: Limits) -> None:
             f"'{name}' is a zip file but no Word document: upload the documents in it one by one"
         )
     if any(member.flag_bits & _ENCRYPTED for member in members):
-        raise DocumentError(f"'{name}' is protected with a password: save it without one and upload it again")
+        raise protected(name)
     if len(members) > MAX_MEMBERS or sum(member.file_size for member in members) > limits.unpacked_bytes:
         raise _too_large(name, limits)
 
