@@ -28,7 +28,7 @@ test-weights: install
 	$(BIN)/parley models pull --dev
 
 test-unit: test-weights
-	$(BIN)/pytest tests/unit -n 2
+	$(BIN)/pytest tests/unit tests/vendors -n 2
 
 test-cluster: test-weights
 	$(BIN)/pytest tests/cluster

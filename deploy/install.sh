@@ -28,5 +28,5 @@ PY
   fi
 fi
 "$venv/bin/pip" install --disable-pip-version-check -c constraints.txt "$torch"
-"$venv/bin/pip" install --disable-pip-version-check -c constraints.txt -e '.[piper,dev]'
+"$venv/bin/pip" install --disable-pip-version-check -c constraints.txt -e '.[piper,cloud,dev]'
 echo "installed into $venv"

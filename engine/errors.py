@@ -12,6 +12,7 @@
     └── ProviderError          a model or a vendor failed
         ├── ProviderTimeout      it passed its deadline: another may be asked
         ├── ProviderUnavailable  it cannot be reached or is overloaded: another may be asked
+        ├── ProviderRefusesUs    it serves nothing of ours (key, account, model) until an operator acts
         └── ProviderRejected     it refused the request itself: asking again cannot help
 
 A message is one clear line that says what to do. Nothing in Parley raises bare `Exception`.
@@ -67,7 +68,18 @@ class ProviderTimeout(ProviderError):
 
 
 class ProviderUnavailable(ProviderError):
-    """The provider cannot be reached, is overloaded or died in the middle."""
+    """The provider cannot be reached, is overloaded or died in the middle.
+
+    `retry_after_s`: how long it asked to be left alone, where it did.
+    """
+
+    def __init__(self, message: str, *, provider: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(message, provider=provider)
+        self.retry_after_s = retry_after_s
+
+
+class ProviderRefusesUs(ProviderError):
+    """The provider does not take our key, account or model name: only an operator can mend that."""
 
 
 class ProviderRejected(ProviderError):

@@ -8,11 +8,21 @@ All methods are cancellable at any await and leave nothing running. They raise o
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 SAMPLE_RATE_HZ = 8_000
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word as it was heard; times in ms from the utterance's beginning."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +39,9 @@ class Transcript:
     """How it was decoded: right-sized window, the full 30 s window, or as it was heard."""
     served_by: str = ""
     """The model or vendor, for the turn's timeline; so with the other results."""
+    confidence: float | None = None
+    words: tuple[Word, ...] = ()
+    """Where the provider tells them apart."""
 
 
 class SttSession(Protocol):
@@ -60,6 +73,24 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Tool:
+    """Something that the model may ask for. `parameters` is a JSON schema of an object."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model asks for a tool. `arguments` is JSON as the model wrote it, whole but not checked."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
     """A prompt. `continue_from` is the beginning of the reply that the caller has already heard."""
 
@@ -70,6 +101,7 @@ class ChatRequest:
     continue_from: str = ""
     cache_key: str = ""
     """Same value for all turns of a call: requests with it like the same replica and prefix cache."""
+    tools: tuple[Tool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +114,8 @@ class ChatDelta:
     cached_tokens: int | None = None
     completion_tokens: int | None = None
     served_by: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Whole ones, on the last delta."""
 
 
 class LanguageModel(Protocol):
@@ -106,6 +140,9 @@ class Speech:
     audio: bytes
     voice: str
     cached: bool = False
+    served_by: str = ""
+    encoding: Literal["mulaw"] = "mulaw"
+    rate_hz: int = SAMPLE_RATE_HZ
 
 
 class TextToSpeech(Protocol):
@@ -123,9 +160,17 @@ class Passage:
     document_id: str = ""
 
 
+Role = Literal["query", "document"]
+"""Models embed a question and the text that answers it in different ways."""
+
+
 class Embedder(Protocol):
+    """Vectors of `dimension` numbers, length 1. Only vectors of the same `space` can be compared."""
+
     @property
     def dimension(self) -> int: ...
+    @property
+    def space(self) -> str: ...
     async def embed(
         self, texts: Sequence[str], *, role: Literal["query", "document"]
     ) -> list[list[float]]: ...

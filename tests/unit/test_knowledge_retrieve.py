@@ -32,6 +32,10 @@ class WordCounts:
     def dimension(self) -> int:
         return DIMENSION
 
+    @property
+    def space(self) -> str:
+        return "words"
+
     async def embed(self, texts: Sequence[str], *, role: Literal["query", "document"]) -> list[list[float]]:
         self.largest = max(self.largest, len(texts))
         return [self._count(text) for text in texts]

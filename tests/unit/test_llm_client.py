@@ -8,9 +8,16 @@ from typing import Any
 
 import pytest
 
-from engine.errors import ProviderError, ProviderRejected, ProviderTimeout, ProviderUnavailable
+from engine.errors import (
+    ProviderError,
+    ProviderRefusesUs,
+    ProviderRejected,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
 from engine.providers.base import ChatDelta, ChatRequest, Message
-from engine.providers.llm.openai_compatible import GO_ON, Dialect, Endpoint, OpenAICompatible
+from engine.providers.llm.openai_compatible import Dialect, Endpoint, OpenAICompatible
+from engine.providers.llm.vendor import GO_ON
 from tests.unit.llm_scripted_server import Script, serving
 
 ASKED = (Message("system", "You answer the phone."), Message("user", "When do you open?"))
@@ -103,9 +110,9 @@ async def test_a_reply_goes_on_where_it_was_heard(dialect: Dialect, reply: list[
 @pytest.mark.parametrize(
     ("script", "error"),
     [
-        (Script(status=401), ProviderRejected),
+        (Script(status=401), ProviderRefusesUs),
         (Script(status=400), ProviderRejected),
-        (Script(status=404), ProviderRejected),
+        (Script(status=404), ProviderRefusesUs),
         (Script(status=408), ProviderTimeout),
         (Script(status=429), ProviderUnavailable),
         (Script(status=500), ProviderUnavailable),

@@ -14,11 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 from engine.errors import ProviderUnavailable, WeightsError
-
-Role = Literal["query", "document"]
+from engine.providers.base import Role
 
 
 class SentenceTransformerEmbedder:
@@ -41,6 +40,10 @@ class SentenceTransformerEmbedder:
     @property
     def dimension(self) -> int:
         return self._dimension
+
+    @property
+    def space(self) -> str:
+        return f"local/{self.name}/{self._dimension}"
 
     async def embed(self, texts: Sequence[str], *, role: Role) -> list[list[float]]:
         """One vector a text. Raises ProviderUnavailable when the model fails.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from json import JSONDecodeError
 from typing import Any, Literal
 
@@ -13,14 +13,15 @@ import openai
 from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletionChunk
 
-from engine.errors import ProviderError, ProviderRejected, ProviderTimeout, ProviderUnavailable
+from engine.errors import ProviderError, ProviderTimeout, ProviderUnavailable
 from engine.providers.base import ChatDelta, ChatRequest
 from engine.providers.llm.continuation import RepeatStripper
 from engine.providers.llm.slots import SlotTable
+from engine.providers.llm.tool_calls import ToolCallAssembler
+from engine.providers.llm.vendor import GO_ON
+from engine.providers.vendor import error_by_status
 
 Dialect = Literal["llama.cpp", "vllm", "openai"]
-
-GO_ON = "Go on from exactly where you stopped. Do not repeat anything."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,9 @@ class Endpoint:
     seed: int | None = 0
     connect_s: float = 2.0
     silence_s: float = 20.0
+    connections: int = 100
+    name: str = ""
+    """What errors and timelines call it; the model's name when empty."""
 
 
 class OpenAICompatible:
@@ -54,10 +58,10 @@ class OpenAICompatible:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._name = endpoint.model
+        self._name = endpoint.name or endpoint.model
         self._slots = SlotTable(endpoint.slots)
         # llama.cpp's server closes connections that the client still believes in: no reuse.
-        keep_alive = 0 if endpoint.dialect == "llama.cpp" else 100
+        keep_alive = 0 if endpoint.dialect == "llama.cpp" else endpoint.connections
         self._client = openai.AsyncOpenAI(
             base_url=endpoint.base_url,
             api_key=endpoint.api_key or "none",
@@ -88,12 +92,14 @@ class OpenAICompatible:
         stripper = RepeatStripper(begun)
         finish_reason: str | None = None
         usage: CompletionUsage | None = None
+        tools = ToolCallAssembler()
         started = False
         stream = await self._client.chat.completions.create(**self._body(request, begun, slot))
         try:
             async for chunk in stream:
                 usage = chunk.usage or usage
                 text, reason = _content(chunk)
+                tools.push(chunk)
                 finish_reason = reason or finish_reason
                 if (text := self._join(stripper.push(text), begun=begun, started=started)) != "":
                     started = True
@@ -103,7 +109,7 @@ class OpenAICompatible:
         if finish_reason is None:
             raise ProviderUnavailable(f"{self._name} stopped in the middle of a reply", provider=self._name)
         last = _last(self._join(stripper.end(), begun=begun, started=started), finish_reason, usage)
-        yield replace(last, served_by=self._name)
+        yield replace(last, served_by=self._name, tool_calls=tools.whole())
 
     def _join(self, text: str, *, begun: str, started: bool) -> str:
         """How a reply begins: without space, or, asked to go on in words, with one before its first word."""
@@ -139,6 +145,8 @@ class OpenAICompatible:
             "stream_options": {"include_usage": True},
             "extra_body": extra,
         }
+        if request.tools:
+            body["tools"] = [{"type": "function", "function": asdict(tool)} for tool in request.tools]
         if request.stop:
             body["stop"] = list(request.stop)
         if self._endpoint.seed is not None:
@@ -150,7 +158,7 @@ class OpenAICompatible:
         try:
             yield
         except (openai.OpenAIError, httpx2.HTTPError, JSONDecodeError) as error:
-            raise _provider_error(error, self._name) from error
+            raise provider_error(error, self._name) from error
 
 
 def _content(chunk: ChatCompletionChunk) -> tuple[str, str | None]:
@@ -173,7 +181,7 @@ def _last(text: str, finish_reason: str, usage: CompletionUsage | None) -> ChatD
     )
 
 
-def _provider_error(error: Exception, name: str) -> ProviderError:
+def provider_error(error: Exception, name: str) -> ProviderError:
     """The vendor's error as one of ours, split by whether another provider may be asked."""
     match error:
         case openai.APITimeoutError() | httpx2.TimeoutException():
@@ -181,16 +189,8 @@ def _provider_error(error: Exception, name: str) -> ProviderError:
         case openai.APIConnectionError():
             return ProviderUnavailable(f"{name} cannot be reached: {error.__cause__ or error}", provider=name)
         case openai.APIStatusError():
-            return _by_status(error.status_code, error.message, name)
+            return error_by_status(name, error.status_code, error.message, error.response.headers)
         case openai.APIError() if error.code is not None and error.code.isdigit():
-            return _by_status(int(error.code), error.message, name)
+            return error_by_status(name, int(error.code), error.message)
         case _:
             return ProviderUnavailable(f"{name} broke off: {error}", provider=name)
-
-
-def _by_status(status: int, message: str, name: str) -> ProviderError:
-    if status == 408:
-        return ProviderTimeout(f"{name} answered {status}: {message}", provider=name)
-    if status == 429 or status >= 500:
-        return ProviderUnavailable(f"{name} answered {status}: {message}", provider=name)
-    return ProviderRejected(f"{name} answered {status}: {message}", provider=name)

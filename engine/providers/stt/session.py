@@ -31,10 +31,12 @@ class BufferedSession:
         language: str = "en",
         longest_s: float = LONGEST_S,
         provider: str = "",
+        bytes_per_s: int = SAMPLE_RATE_HZ,
     ) -> None:
         self._transcribe = transcribe
         self._language = language
-        self._most_bytes = int(longest_s * SAMPLE_RATE_HZ)
+        self._longest_s = longest_s
+        self._most_bytes = int(longest_s * bytes_per_s)
         self._provider = provider
         self._audio = bytearray()
         self._finished = False
@@ -42,11 +44,12 @@ class BufferedSession:
         self._running: asyncio.Future[Transcript] | None = None
 
     def push(self, audio: bytes) -> None:
-        """Add mu-law bytes; never blocks."""
+        """Add bytes, mu-law unless `bytes_per_s` says otherwise; never blocks."""
         self._refuse_if_over("push more audio")
         if len(self._audio) + len(audio) > self._most_bytes:
-            longest_s = self._most_bytes // SAMPLE_RATE_HZ
-            raise self._rejected(f"an utterance may last {longest_s} s: finish it and open another session")
+            raise self._rejected(
+                f"an utterance may last {self._longest_s:.0f} s: finish it and open another session"
+            )
         self._audio += audio
 
     async def finish(self) -> Transcript:

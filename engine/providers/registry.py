@@ -1,0 +1,111 @@
+"""Every provider by kind and name. A vendor is one module and one entry here; see docs/adding-a-provider.md.
+
+Modules are imported when a provider is created, so that an SDK that is not used costs nothing, and one that
+is not installed is missed by its own vendor alone.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from engine.errors import ConfigurationError
+from engine.providers.vendor import Vendor, VendorOptions
+
+Kind = Literal["stt", "llm", "tts", "embeddings"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+LOCAL = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`target`: `module:Class` below `engine.providers.<kind>`; empty for the local deployment.
+
+    `key`: the setting that holds the vendor's key, in lower case and without PARLEY_. `needs`: the package
+    of the `cloud` extra that its module imports.
+    """
+
+    kind: Kind
+    name: str
+    target: str = ""
+    key: str = ""
+    needs: str = ""
+
+    @property
+    def local(self) -> bool:
+        return not self.target
+
+    @property
+    def variable(self) -> str:
+        return f"PARLEY_{self.key.upper()}"
+
+
+ENTRIES: tuple[Entry, ...] = (
+    Entry("stt", LOCAL),
+    Entry("stt", "groq", "groq:GroqStt", "groq_api_key"),
+    Entry("stt", "openai", "openai:OpenAiStt", "openai_api_key"),
+    Entry("stt", "deepgram", "deepgram:DeepgramStt", "deepgram_api_key"),
+    Entry("stt", "assemblyai", "assemblyai:AssemblyAiStt", "assemblyai_api_key"),
+    Entry("llm", LOCAL),
+    Entry("llm", "groq", "groq:GroqLlm", "groq_api_key"),
+    Entry("llm", "openai", "openai:OpenAiLlm", "openai_api_key"),
+    Entry("llm", "anthropic", "anthropic:AnthropicLlm", "anthropic_api_key", "anthropic"),
+    Entry("llm", "gemini", "gemini:GeminiLlm", "gemini_api_key", "google.genai"),
+    Entry("tts", LOCAL),
+    Entry("tts", "elevenlabs", "elevenlabs:ElevenLabsTts", "elevenlabs_api_key", "elevenlabs"),
+    Entry("tts", "openai", "openai:OpenAiTts", "openai_api_key"),
+    Entry("tts", "google", "google:GoogleTts", "google_api_key"),
+    Entry("tts", "azure", "azure:AzureTts", "azure_speech_key"),
+    Entry("embeddings", LOCAL),
+    Entry("embeddings", "gemini", "gemini:GeminiEmbedder", "gemini_api_key", "google.genai"),
+    Entry("embeddings", "openai", "openai:OpenAiEmbedder", "openai_api_key"),
+    Entry("embeddings", "voyage", "voyage:VoyageEmbedder", "voyage_api_key"),
+    Entry("embeddings", "cohere", "cohere:CohereEmbedder", "cohere_api_key", "cohere"),
+)
+_BY_NAME: dict[tuple[str, str], Entry] = {(entry.kind, entry.name): entry for entry in ENTRIES}
+
+
+def entry(kind: str, name: str) -> Entry:
+    """Raises ConfigurationError, which names what there is."""
+    if kind not in KINDS:
+        raise ConfigurationError(f"there is no kind {kind!r} of providers; the kinds: {', '.join(KINDS)}")
+    found = _BY_NAME.get((kind, name))
+    if found is None:
+        names = [each.name for each in ENTRIES if each.kind == kind]
+        meant = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {meant[0]}? " if meant else ""
+        raise ConfigurationError(f"there is no {kind} provider {name!r}: {hint}there are {', '.join(names)}")
+    return found
+
+
+def create(kind: str, name: str, **options: Any) -> Vendor:
+    """A vendor's client from the fields of `VendorOptions`.
+
+    Raises ConfigurationError for an unknown name, a missing key, a missing package or a wrong option.
+    """
+    chosen = entry(kind, name)
+    if chosen.local:
+        raise ConfigurationError(f"the local {kind} provider is a deployment of serve_config.yaml")
+    if not options.get("api_key"):
+        raise ConfigurationError(f"{name} needs a key: set {chosen.variable}")
+    try:
+        settings = VendorOptions(**options)
+    except TypeError as error:
+        raise ConfigurationError(f"{kind} provider {name}: {error}") from error
+    return _vendor_class(chosen)(settings)
+
+
+def _vendor_class(chosen: Entry) -> type[Vendor]:
+    module, _, name = chosen.target.partition(":")
+    try:
+        loaded = importlib.import_module(f"engine.providers.{chosen.kind}.{module}")
+    except ModuleNotFoundError as error:
+        if chosen.needs and (error.name or "").split(".")[0] == chosen.needs.split(".")[0]:
+            raise ConfigurationError(
+                f"{chosen.name} needs the package {error.name}: pip install 'parley[cloud]'"
+            ) from error
+        raise
+    vendor: type[Vendor] = getattr(loaded, name)
+    return vendor

@@ -1,0 +1,89 @@
+"""Speech to text by OpenAI, and by whoever serves its transcription API.
+
+Source: platform.openai.com/docs/api-reference/audio/createTranscription. The request is multipart: `file`,
+`model`, `language` (ISO 639-1), `response_format`. Only whisper models answer with `verbose_json`, which has
+words and confidences; the others answer with plain `json`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import httpx2
+import openai
+
+from engine.errors import ProviderUnavailable
+from engine.providers.base import Transcript, Word
+from engine.providers.llm.openai_compatible import provider_error
+from engine.providers.stt.vendor import AudioFormat, VendorStt
+from engine.providers.vendor import VendorOptions
+
+
+class OpenAiStt(VendorStt):
+    name: ClassVar[str] = "openai"
+    default_base_url: ClassVar[str] = "https://api.openai.com/v1"
+    default_model: ClassVar[str] = "gpt-4o-mini-transcribe"
+
+    def __init__(self, options: VendorOptions) -> None:
+        super().__init__(options)
+        self._client = openai.AsyncOpenAI(
+            base_url=self.base_url,
+            api_key=options.api_key,
+            max_retries=0,
+            timeout=httpx2.Timeout(options.silence_s, connect=options.connect_s),
+            http_client=openai.DefaultAsyncHttpxClient(
+                limits=httpx2.Limits(max_connections=options.connections)
+            ),
+        )
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def transcribe(self, audio: bytes, form: AudioFormat, language: str) -> Transcript:
+        words = "whisper" in self.model
+        body: dict[str, Any] = {
+            "model": self.model,
+            "file": ("utterance.wav", form.to_wav(audio), "audio/wav"),
+            "response_format": "verbose_json" if words else "json",
+        }
+        if words:
+            body["timestamp_granularities"] = ["word", "segment"]
+        if language != "auto":
+            body["language"] = language
+        try:
+            answer: Any = await self._client.audio.transcriptions.create(**body)
+            return self._transcript(answer, language, form.duration_ms(audio))
+        except (openai.OpenAIError, httpx2.HTTPError, ValueError, AttributeError, TypeError) as error:
+            raise provider_error(error, self.name) from error
+
+    def _transcript(self, answer: Any, language: str, audio_ms: int) -> Transcript:
+        if not isinstance(answer.text, str):
+            raise ProviderUnavailable(f"{self.name} sent a transcript without text", provider=self.name)
+        segments = getattr(answer, "segments", None) or []
+        logprob = sum(segment.avg_logprob for segment in segments) / len(segments) if segments else None
+        return Transcript(
+            answer.text.strip(),
+            language if language != "auto" else _code(getattr(answer, "language", None)),
+            avg_logprob=logprob,
+            no_speech_probability=min((segment.no_speech_prob for segment in segments), default=None),
+            audio_ms=audio_ms,
+            decode="full",
+            served_by=self.served_by,
+            confidence=math.exp(logprob) if logprob is not None else None,
+            words=tuple(
+                Word(word.word, round(word.start * 1000), round(word.end * 1000))
+                for word in getattr(answer, "words", None) or ()
+            ),
+        )
+
+
+_NAMES = {"english": "en", "spanish": "es", "french": "fr", "german": "de", "italian": "it",
+          "portuguese": "pt", "dutch": "nl", "polish": "pl", "turkish": "tr", "russian": "ru",
+          "chinese": "zh", "japanese": "ja", "korean": "ko", "arabic": "ar", "hindi": "hi"}  # fmt: skip
+
+
+def _code(language: str | None) -> str:
+    """Whisper's answers name the language in English words; "" when it is not one that is known here."""
+    name = (language or "").lower()
+    return _NAMES.get(name, name if len(name) == 2 else "")

@@ -1,0 +1,95 @@
+"""OpenAI's transcription API.
+
+Source: platform.openai.com/docs/api-reference/audio/createTranscription (read 2026-11-24).
+
+Documented request:  POST /v1/audio/transcriptions, `Authorization: Bearer KEY`, multipart/form-data with
+                     `file` (flac, mp3, mp4, mpeg, mpga, m4a, ogg, wav, webm) and `model`.
+Documented response: {"text": "Imagine the wildest idea that you've ever had ..."}
+"""
+
+from __future__ import annotations
+
+import io
+import wave
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from tests.vendors.simulator import VendorSimulator
+
+WHISPER = "whisper-1"
+
+
+class OpenAiTranscription(VendorSimulator):
+    models: ClassVar[frozenset[str]] = frozenset({WHISPER, "gpt-4o-transcribe", "gpt-4o-mini-transcribe"})
+    path: ClassVar[str] = "/v1/audio/transcriptions"
+
+    def __init__(self, text: str = "When do you open?") -> None:
+        super().__init__()
+        self.text = text
+        self.heard: list[dict[str, Any]] = []
+        """Of each request that was right: model, language, and the audio's rate and duration."""
+
+    def routes(self) -> Iterator[BaseRoute]:
+        yield Route(self.path, self._transcribe, methods=["POST"])
+
+    async def _transcribe(self, request: Request) -> Response:
+        if request.headers.get("authorization") != f"Bearer {self.key}":
+            return self.error(401, "Incorrect API key provided: ****")
+        async with request.form() as form:
+            file, model = form.get("file"), form.get("model")
+            if not isinstance(file, UploadFile):
+                return self.error(400, "Missing required parameter: 'file'.")
+            if model not in self.models:
+                return self.error(404, f"The model `{model}` does not exist or you do not have access to it.")
+            language = form.get("language")
+            if language is not None and len(str(language)) != 2:
+                return self.error(400, f"Language '{language}' is not supported: use ISO 639-1.")
+            kind = str(form.get("response_format", "json"))
+            if kind == "verbose_json" and not self.is_whisper(str(model)):
+                return self.error(400, f"response_format 'verbose_json' is not compatible with {model}")
+            try:
+                with wave.open(io.BytesIO(await file.read())) as audio:
+                    rate_hz, samples = audio.getframerate(), audio.getnframes()
+            except (wave.Error, EOFError):
+                return self.error(400, "Invalid file format.")
+        seconds = samples / rate_hz
+        self.heard.append({"model": model, "language": language, "rate_hz": rate_hz, "seconds": seconds})
+        if kind == "json":
+            return JSONResponse({"text": self.text})
+        return JSONResponse(self._verbose(str(language or "english"), seconds))
+
+    def is_whisper(self, model: str) -> bool:
+        return model == WHISPER
+
+    def _verbose(self, language: str, seconds: float) -> dict[str, Any]:
+        words = self.text.split()
+        step = seconds / max(1, len(words))
+        return {
+            "task": "transcribe",
+            "language": {"en": "english", "de": "german"}.get(language, language),
+            "duration": seconds,
+            "text": self.text,
+            "words": [
+                {"word": word, "start": round(index * step, 2), "end": round((index + 1) * step, 2)}
+                for index, word in enumerate(words)
+            ],
+            "segments": [
+                {
+                    "id": 0,
+                    "seek": 0,
+                    "start": 0.0,
+                    "end": seconds,
+                    "text": self.text,
+                    "tokens": [1],
+                    "temperature": 0.0,
+                    "avg_logprob": -0.2,
+                    "compression_ratio": 1.1,
+                    "no_speech_prob": 0.01,
+                }
+            ],
+        }
