@@ -9,6 +9,7 @@ from engine.services.agents import Agents, Numbers
 from engine.services.auth import Auth
 from engine.services.calls import Calls
 from engine.services.companies import Companies
+from engine.services.following import Following
 from engine.services.knowledge import Knowledge, KnowledgeBackend
 from engine.services.users import Users
 from engine.store import Store
@@ -25,6 +26,7 @@ class Platform:
     agents: Agents
     numbers: Numbers
     calls: Calls
+    following: Following
     knowledge: Knowledge
 
     @classmethod
@@ -39,5 +41,6 @@ class Platform:
             agents=Agents(store),
             numbers=Numbers(store),
             calls=Calls(store, Recordings(settings.data_dir / "recordings")),
+            following=Following(store),
             knowledge=Knowledge(store, settings.data_dir, knowledge),
         )
