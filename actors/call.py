@@ -19,7 +19,7 @@ from engine.call.spec import Attach, Attached, NotThisCall
 from engine.dialog.commands import EdgeCommand
 from engine.dialog.events import EdgeEvent
 from engine.link import Batch
-from engine.logs import set_up_logging
+from engine.logs import bind, set_up_logging
 from engine.providers.stub import StubDelays
 
 log = logging.getLogger("parley.call")
@@ -79,6 +79,7 @@ class CallActor:
             await self.warm()
         assert self._services is not None
         self._calls += 1
+        bind(call_id=attach.spec.call_id, company_id=attach.spec.company_id)
         conductor = Conductor(attach, self._services)
         self._conductor = conductor
         try:

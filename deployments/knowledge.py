@@ -15,7 +15,6 @@ from ray.serve import Application
 from actors.node import prepare_replica, refuse_several_nodes
 from engine.config import settings
 from engine.errors import ConfigurationError
-from engine.logs import set_up_logging
 from engine.providers.base import Passage
 
 WARM_UP = "What are your opening hours?"
@@ -53,7 +52,6 @@ class KnowledgeReplica:
         prepare_replica()
         if settings().qdrant_url is None:
             refuse_several_nodes("the knowledge index", "set PARLEY_QDRANT_URL to a Qdrant server")
-        set_up_logging()
         self._embedder = SentenceTransformerEmbedder(folder(args.model), device=args.device)
         self._space = Space(args.model, self._embedder.dimension)
         self._index = await open_index(self._space)

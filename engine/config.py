@@ -67,6 +67,12 @@ class Settings(BaseSettings):
     warm_calls: int = Field(default=2, ge=1, description="call actors kept, at least two of them spare")
     max_call_s: float = Field(default=1800.0, gt=0)
     reconnect_grace_s: float = Field(default=4.0, ge=0, description="how long a call outlives its socket")
+    metrics_token: SecretStr | None = Field(
+        default=None, description="lets a Prometheus on another machine read /metrics"
+    )
+    log_format: Literal["json", "text"] | None = Field(
+        default=None, description="text in development, JSON in production"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @model_validator(mode="after")
@@ -86,6 +92,10 @@ class Settings(BaseSettings):
         if (self.llm_base_url is None) != (self.llm_model is None):
             raise ValueError("PARLEY_LLM_BASE_URL and PARLEY_LLM_MODEL go together: set both or neither")
         return self
+
+    @property
+    def logs_json(self) -> bool:
+        return (self.log_format or {"development": "text"}.get(self.environment, "json")) == "json"
 
     @property
     def registration_open(self) -> bool:

@@ -69,7 +69,15 @@ class AgentConfig(BaseModel):
     min_score: float = Field(default=0.43, description="below it a passage does not answer the question")
     passages: int = Field(default=2, ge=1, le=20, description="passages given to the model for a turn")
     record: bool = False
+    recording_notice: str = ""
+    """Said before the greeting where calls are recorded."""
     max_call_s: float | None = None
+
+    @property
+    def opening(self) -> str:
+        """The first thing that a caller hears."""
+        notice = f"{self.recording_notice} " if self.record and self.recording_notice else ""
+        return notice + self.phrases.greeting
 
 
 class Agent(TenantDocument):

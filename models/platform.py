@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -40,13 +40,26 @@ class TurnTakingIn(TurnTaking):
         return self
 
 
+class ExampleIn(Example):
+    """A worked exchange, with its bounds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        for name, text in self.model_dump().items():
+            if len(text) > 2_000:
+                raise ValueError(f"{name}: 2000 characters at most")
+        return self
+
+
 class CreateAgent(Request):
     name: Name
     language: Language = "en"
     voice: Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9_.-]*$")] = ""
     prompt: Prompt = "You answer the phone for a company. Answer briefly, only from the facts."
     variables: Variables = Field(default_factory=dict)
-    examples: tuple[Example, ...] = Field(default=(), max_length=20)
+    examples: tuple[ExampleIn, ...] = Field(default=(), max_length=20)
     phrases: PhrasesIn = PhrasesIn()
     turn_taking: TurnTakingIn = TurnTakingIn()
     max_tokens: int = Field(default=60, ge=1, le=4096)
@@ -54,6 +67,7 @@ class CreateAgent(Request):
     min_score: float = Field(default=0.43, ge=-1, le=1)
     passages: int = Field(default=2, ge=1, le=20)
     record: bool = False
+    recording_notice: Phrase | Literal[""] = ""
     max_call_s: float | None = Field(default=None, ge=10, le=86_400)
 
 
@@ -63,7 +77,7 @@ class UpdateAgent(Update):
     voice: Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9_.-]*$")] | None = None
     prompt: Prompt | None = None
     variables: Variables | None = None
-    examples: tuple[Example, ...] | None = Field(default=None, max_length=20)
+    examples: tuple[ExampleIn, ...] | None = Field(default=None, max_length=20)
     phrases: PhrasesIn | None = None
     turn_taking: TurnTakingIn | None = None
     max_tokens: int | None = Field(default=None, ge=1, le=4096)
@@ -71,6 +85,7 @@ class UpdateAgent(Update):
     min_score: float | None = Field(default=None, ge=-1, le=1)
     passages: int | None = Field(default=None, ge=1, le=20)
     record: bool | None = None
+    recording_notice: Phrase | Literal[""] | None = None
     max_call_s: float | None = Field(default=None, ge=10, le=86_400)
 
 
@@ -126,6 +141,13 @@ class Transcript(BaseModel):
     call_id: str
     started_at: AwareDatetime
     lines: list[Line]
+
+
+class Forgotten(BaseModel):
+    """`calls`: that were removed; `live`: that go on, and were not."""
+
+    calls: int
+    live: int
 
 
 class Passages(BaseModel):

@@ -10,6 +10,8 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from engine.logs import bind
+
 logger = logging.getLogger("parley.access")
 REQUEST_ID_HEADER = "X-Request-Id"
 _CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -36,6 +38,7 @@ class RequestLog:
         given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
         request_id = given if _CLIENT_ID.fullmatch(given) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
+        bind(request_id=request_id)
         started = time.perf_counter()
         status = 500
 

@@ -92,7 +92,7 @@ class Dialog:
 
     def answer_call(self, event: ev.Started, now: float) -> None:
         self.limit(now)
-        self.say(self.answerer.phrase(Kind.GREETING, self.agent.phrases.greeting), now)
+        self.say(self.answerer.phrase(Kind.GREETING, self.agent.opening), now)
 
     def limit(self, now: float, elapsed_s: float = 0.0) -> None:
         """Set the longest call's end; `elapsed_s` of it is over."""

@@ -33,8 +33,8 @@ def spoken(agent: Agent) -> AgentConfig:
     phrases = {
         name: filled(text, variables, f"phrases.{name}") for name, text in config.phrases.model_dump().items()
     }
-    prompt = filled(config.prompt, variables, "prompt")
-    return config.model_copy(update={"prompt": prompt, "phrases": Phrases(**phrases)})
+    update = {name: filled(getattr(config, name), variables, name) for name in ("prompt", "recording_notice")}
+    return config.model_copy(update={**update, "phrases": Phrases(**phrases)})
 
 
 def voices() -> tuple[weights.Weights, ...]:
@@ -73,7 +73,11 @@ class Agents:
         agent = await self.get(access, agent_id)
         if agent.version != asked.version:
             raise Stale(f"{agent_id} was changed meanwhile: read it again")
-        fields: dict[str, Any] = asked.model_dump(exclude={"version", "variables"}, exclude_none=True)
+        asks = asked.model_dump(exclude={"version", "variables"}, exclude_unset=True)
+        # Only the longest call may be set to nothing; what else is null was not meant to be changed.
+        fields: dict[str, Any] = {
+            name: value for name, value in asks.items() if value is not None or name == "max_call_s"
+        }
         config = AgentConfig.model_validate(agent.config.model_dump() | fields)
         variables = agent.variables if asked.variables is None else dict(asked.variables)
         changed = agent.model_copy(update={"config": config, "variables": variables})

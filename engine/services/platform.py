@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from engine.config import Settings
 from engine.services.agents import Agents, Numbers
 from engine.services.auth import Auth
-from engine.services.calls import Calls
+from engine.services.calls import Calls, LiveCalls
 from engine.services.companies import Companies
 from engine.services.following import Following
 from engine.services.knowledge import Knowledge, KnowledgeBackend
@@ -30,8 +30,8 @@ class Platform:
     knowledge: Knowledge
 
     @classmethod
-    def over(cls, store: Store, settings: Settings, knowledge: KnowledgeBackend) -> Platform:
-        """The use cases over a store and the knowledge application."""
+    def over(cls, store: Store, settings: Settings, knowledge: KnowledgeBackend, live: LiveCalls) -> Platform:
+        """The use cases over a store, the knowledge application and the calls that go on."""
         return cls(
             settings=settings,
             store=store,
@@ -40,7 +40,7 @@ class Platform:
             companies=Companies(store, settings.data_dir, knowledge),
             agents=Agents(store),
             numbers=Numbers(store),
-            calls=Calls(store, Recordings(settings.data_dir / "recordings")),
+            calls=Calls(store, Recordings(settings.data_dir / "recordings"), live),
             following=Following(store),
             knowledge=Knowledge(store, settings.data_dir, knowledge),
         )

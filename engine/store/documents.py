@@ -78,10 +78,14 @@ ALL: tuple[Collection[Any], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which part of a list: newest first, ids below `before` (the last id of the page before), so many."""
+    """Which part of a list: newest first, so many, ids below `before` (the last id of the page before).
+
+    `since`: no ids below this one. Ids begin with a time, so that this bounds a list in time.
+    """
 
     before: str | None = None
     limit: int = 50
+    since: str | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= MAX_PAGE:
