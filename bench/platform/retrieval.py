@@ -61,7 +61,8 @@ def noisy(vectors: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     random = np.random.default_rng(0)
     chosen = vectors[np.arange(count) % len(vectors)]
     moved = chosen + random.normal(0, NOISE / np.sqrt(vectors.shape[1]), chosen.shape)
-    return moved / np.linalg.norm(moved, axis=1, keepdims=True)
+    unit: NDArray[np.float64] = moved / np.linalg.norm(moved, axis=1, keepdims=True)
+    return unit
 
 
 async def fill(index: EdgeIndex, company: str, texts: list[str], vectors: NDArray[np.float64]) -> None:
