@@ -120,9 +120,7 @@ class Screen:
             case "heard" if turn not in self._spoken:
                 return f"{styled('agent', fg='green')}   {said}{_kind(event)}"
             case "attached":
-                return printable(
-                    f"        another process took the call over: {event.data.get('reason', '')}"
-                )
+                return printable(f"        the call goes on elsewhere: {event.data.get('reason', '')}")
             case "call_ended":
                 return printable(f"call ended: {event.data.get('reason', '')}")
         return ""
