@@ -79,5 +79,5 @@ def say(text: str) -> None:
 
 
 def local_time(at: datetime) -> str:
-    """`2026-11-24 20:59:12`, in this machine's time zone."""
-    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """`2026-11-24 20:59`, in this machine's time zone."""
+    return at.astimezone().strftime("%Y-%m-%d %H:%M")

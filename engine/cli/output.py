@@ -79,7 +79,7 @@ def print_traceback() -> None:
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Aligned columns on stdout."""
+    """Aligned columns on stdout; the first, by which a row is named, is never cut."""
     from rich.table import Table
     from rich.text import Text
 
@@ -87,6 +87,10 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         # As Text, so that `[name]` in what somebody typed is no markup.
         table.add_row(*(Text(printable(str(cell))) for cell in row))
+    for column in table.columns:
+        column.overflow = "fold"
+    first = table.columns[0]
+    first.no_wrap, first.min_width = True, max((len(row[0]) for row in rows), default=0)
     console().print(table, soft_wrap=False)
 
 
