@@ -82,12 +82,11 @@ def follow(asking: Asking, call_id: str) -> None:
 @click.argument("call_id")
 @asks_company
 def end(asking: Asking, call_id: str) -> None:
-    """End a call that goes on."""
-    asking.api.read("POST", asking.path("calls", call_id, "end"))
-    if asking.as_json:
-        emit_json({"call_id": call_id, "ending": True})
-    else:
-        say(f"{call_id} is told to end")
+    """Have the agent of a live call say goodbye and hang up."""
+    from models import CallRecord
+
+    found = asking.api.ask("POST", asking.path("calls", call_id, "end"), CallRecord)
+    asking.show(found, lambda: say(f"{found.call_id}: the agent says goodbye and hangs up"))
 
 
 def _draw(found: Sequence[CallRecord]) -> None:

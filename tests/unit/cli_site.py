@@ -72,7 +72,8 @@ class CliSite:
         self.store = SqliteStore(folder / "data" / "parley.db")
         self.knowledge = Reads(self.store)
         config = Settings(_env_file=None, data_dir=folder / "data")
-        self.app = create_app(NoCluster(), config, Tenants(self.store, self.knowledge))
+        self.cluster = NoCluster()
+        self.app = create_app(self.cluster, config, Tenants(self.store, self.knowledge))
         self.url = ""
         self.session_file = folder / "config" / "parley" / "session.json"
 

@@ -235,7 +235,7 @@ def test_another_companys_things_do_not_exist(site: CliSite) -> None:
     company = site.register("other")
     site.call(company)
     site.register("acme")
-    for command in (("list",), ("show", "CA1"), ("transcript", "CA1"), ("follow", "CA1")):
+    for command in (("list",), ("show", "CA1"), ("transcript", "CA1"), ("follow", "CA1"), ("end", "CA1")):
         assert f"there is no company {company}" in site.refused("calls", *command, "--company", company)
     assert "there is no call CA1" in site.refused("calls", "show", "CA1")
     assert "there is no company" in site.refused("companies", "show", company)
@@ -457,17 +457,11 @@ def test_pieces_and_interruptions() -> None:
 
 
 def test_a_call_is_told_to_end(site: CliSite) -> None:
-    asked: list[str] = []
-
-    async def end(call_id: str) -> None:
-        asked.append(call_id)
-
-    path = "/api/v1/companies/{company_id}/calls/{call_id}/end"
-    site.app.router.routes.insert(0, APIRoute(path, end, methods=["POST"], status_code=202))
-    site.register()
-    assert site.out("calls", "end", "CA1") == "CA1 is told to end\n"
-    assert site.json("calls", "end", "CA2") == {"call_id": "CA2", "ending": True}
-    assert asked == ["CA1", "CA2"]
+    site.call(site.register(), until=1)
+    assert site.out("calls", "end", "CA1") == "CA1: the agent says goodbye and hangs up\n"
+    assert site.json("calls", "end", "CA1")["status"] == "live"
+    assert site.cluster.wound_up == ["CA1", "CA1"]
+    assert "there is no call CA9" in site.refused("calls", "end", "CA9")
 
 
 def test_sessions_are_kept_by_server(tmp_path: Path) -> None:
