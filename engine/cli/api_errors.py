@@ -61,7 +61,7 @@ def refusal(response: httpx2.Response, server: str) -> ApiError:
 
 @contextmanager
 def network_errors(server: str) -> Iterator[None]:
-    """httpx2's errors as NoAnswer."""
+    """httpx2's errors as NoAnswer, and what cannot be written into a request as UsageError."""
     try:
         yield
     except httpx2.TimeoutException as error:
@@ -69,9 +69,14 @@ def network_errors(server: str) -> Iterator[None]:
     except httpx2.ConnectError as error:
         mend = "start it with `parley serve`, or say where it is with --server or PARLEY_API_URL"
         raise NoAnswer(f"no server answers at {server} ({error}): {mend}") from error
+    except UnicodeEncodeError as error:
+        # Without its text: a password may be part of it.
+        raise UsageError("an argument cannot be sent: it is not UTF-8") from error
+    except httpx2.InvalidURL as error:
+        raise UsageError(f"{server} is no URL of a server: {error}") from error
     except httpx2.LocalProtocolError as error:
         raise NoAnswer(f"the request could not be sent to {server}: {error}") from error
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+    except httpx2.HTTPError as error:
         raise NoAnswer(
             f"the connection to {server} broke off: {str(error) or type(error).__name__}"
         ) from error

@@ -89,7 +89,8 @@ class ApiSession:
         self._sessions = sessions or SessionFile()
         # A proxy in the environment is for the world outside of this machine.
         local = is_loopback(urlsplit(server).hostname or "")
-        self._client = httpx2.Client(base_url=f"{server}{PREFIX}", timeout=_TIMEOUT, trust_env=not local)
+        with network_errors(server):  # a host name that is none
+            self._client = httpx2.Client(base_url=f"{server}{PREFIX}", timeout=_TIMEOUT, trust_env=not local)
 
     @classmethod
     def connect(cls, server: str | None) -> ApiSession:
@@ -256,5 +257,8 @@ def _kept(email: str, session: Session) -> Kept:
 
 
 def segment(text: str) -> str:
-    """`text` as one segment of a path."""
-    return quote(text, safe="")
+    """`text` as one segment of a path. Raises UsageError for what is no text, as some file names are."""
+    try:
+        return quote(text, safe="")
+    except UnicodeEncodeError:
+        raise UsageError(f"{text!a} is not UTF-8: rename it") from None

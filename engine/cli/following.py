@@ -82,9 +82,7 @@ def _told(event: httpx2.ServerSentEvent) -> Told:
 
 
 def json_line(event: Told) -> str:
-    return json.dumps(
-        {"seq": event.seq, "event": event.kind, "at_ms": event.at_ms} | event.data, ensure_ascii=False
-    )
+    return json.dumps({"seq": event.seq, "event": event.kind, "at_ms": event.at_ms} | event.data)
 
 
 @dataclass(slots=True)

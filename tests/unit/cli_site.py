@@ -92,7 +92,7 @@ class CliSite:
                 thread.join()
                 asyncio.run(self.store.close())
 
-    def run(self, *arguments: str, typed: str = "") -> Result:
+    def run(self, *arguments: str, typed: str | bytes = "") -> Result:
         """`parley` with these arguments; whatever happens, nobody sees a traceback."""
         result = CliRunner().invoke(parley, arguments, input=typed)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
@@ -100,16 +100,16 @@ class CliSite:
         assert PASSWORD not in result.output
         return result
 
-    def out(self, *arguments: str, typed: str = "") -> str:
+    def out(self, *arguments: str, typed: str | bytes = "") -> str:
         """What it prints when it must go well."""
         result = self.run(*arguments, typed=typed)
         assert result.exit_code == 0, result.output
         return result.stdout
 
-    def json(self, *arguments: str, typed: str = "") -> Any:
+    def json(self, *arguments: str, typed: str | bytes = "") -> Any:
         return json.loads(self.out(*arguments, "--json", typed=typed))
 
-    def refused(self, *arguments: str, typed: str = "") -> str:
+    def refused(self, *arguments: str, typed: str | bytes = "") -> str:
         """The one line that it says when it must not go well."""
         result = self.run(*arguments, typed=typed)
         assert (result.exit_code, result.stdout) == (1, ""), result.output

@@ -131,6 +131,30 @@ def test_a_server_that_is_not_parley(site: CliSite) -> None:
     assert "error: Not Found (request " in site.refused("companies", "show", "x/y")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("calls", "list", "--server", "http://a b"),
+        ("calls", "list", "--server", f"http://{'a' * 70}.example.com"),
+        ("calls", "list", "--company", "\udcff"),
+        ("calls", "show", "../../auth/me\n"),
+        ("documents", "search", "\udcff"),
+        ("documents", "search", " "),
+        ("companies", "show", "\udcff"),
+    ],
+)
+def test_odd_arguments(site: CliSite, arguments: tuple[str, ...]) -> None:
+    site.register()
+    site.refused(*arguments)
+
+
+def test_odd_passwords(site: CliSite) -> None:
+    login = ("login", "--email", "a@b.example.com", "--password-stdin")
+    assert "is not UTF-8" in site.refused(*login, typed=b"\xff\n")
+    odd = ("login", "--email", "\udcff@b.example.com", "--password-stdin")
+    assert "is not UTF-8" in site.refused(*odd, typed=PASSWORD)
+
+
 # Tokens
 
 
