@@ -23,8 +23,8 @@ from engine.errors import ConfigurationError
 MIN_SECRET_CHARS = 32
 _PREFIX = "PARLEY_"
 _URL = re.compile(r"https?://[^\s/]+")
-_OTHERS = frozenset({"PARLEY_NUM_CPUS"})
-"""Read elsewhere, before there are settings."""
+_OTHERS = frozenset({"PARLEY_NUM_CPUS", "PARLEY_API_URL", "PARLEY_API_KEY"})
+"""Read elsewhere: before there are settings, or by a client of the API, which may run on another machine."""
 _MONGODB = re.compile(r"mongodb(\+srv)?://.")
 
 
