@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -56,6 +56,26 @@ class Settings(BaseSettings):
     llm_base_url: str | None = Field(default=None, description="an OpenAI-compatible server, such as vLLM")
     llm_model: str | None = None
     llm_api_key: SecretStr | None = None
+
+    stt_provider: str = Field(default="local", description="who transcribes; several with commas, in order")
+    llm_provider: str = "local"
+    tts_provider: str = "local"
+    embeddings_provider: str = Field(default="local", description="one: other vectors are another index")
+    turn_model: Literal["local", "none"] = "local"
+    provider_options: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description='per "kind:name": model, voice, base_url, extra, ...'
+    )
+    groq_api_key: SecretStr | None = None
+    openai_api_key: SecretStr | None = None
+    deepgram_api_key: SecretStr | None = None
+    assemblyai_api_key: SecretStr | None = None
+    anthropic_api_key: SecretStr | None = None
+    gemini_api_key: SecretStr | None = None
+    elevenlabs_api_key: SecretStr | None = None
+    google_api_key: SecretStr | None = None
+    azure_speech_key: SecretStr | None = None
+    voyage_api_key: SecretStr | None = None
+    cohere_api_key: SecretStr | None = None
 
     registration: Literal["open", "closed"] | None = Field(
         default=None, description="whether strangers may register a company; open in development only"

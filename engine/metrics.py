@@ -48,6 +48,12 @@ class CallMetrics:
         )
         self._served = Counter("parley_served", "who served a turn", ["stage", "by"], registry=registry)
         self._tokens = Counter("parley_tokens", "of the language model", ["kind"], registry=registry)
+        self._failover = Counter(
+            "parley_failover",
+            "decisions of provider chains",
+            ["stage", "provider", "what"],
+            registry=registry,
+        )
         self._vain = Counter("parley_vain", "work prepared for nothing", ["stage"], registry=registry)
 
     def saw(self, events: Iterable[CallEvent]) -> None:
@@ -73,6 +79,9 @@ class CallMetrics:
             self._tokens.labels(kind).inc(count)
         for stage, by in data.get("served", {}).items():
             self._served.labels(stage, by).inc()
+        for stage, route in data.get("routes", {}).items():
+            for decision in route:
+                self._failover.labels(stage, decision["provider"], decision["what"]).inc()
         for stage, count in data.get("vain", {}).items():
             self._vain.labels(stage).inc(count)
 

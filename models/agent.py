@@ -33,6 +33,15 @@ class Phrases(BaseModel):
     closing: str = "Thank you for calling. Goodbye."
 
 
+class Providers(BaseModel):
+    """Who serves this agent, in order of preference; an empty chain means the installation's own."""
+
+    model_config = ConfigDict(frozen=True)
+    stt: tuple[str, ...] = ()
+    llm: tuple[str, ...] = ()
+    tts: tuple[str, ...] = ()
+
+
 class TurnTaking(BaseModel):
     """When the agent speaks and when it yields. Times in ms."""
 
@@ -64,6 +73,7 @@ class AgentConfig(BaseModel):
     """Worked exchanges for small models; none means the installation's starter examples."""
     phrases: Phrases = Phrases()
     turn_taking: TurnTaking = TurnTaking()
+    providers: Providers = Providers()
     max_tokens: int = Field(default=60, ge=1, le=4096)
     temperature: float = Field(default=0.0, ge=0, le=2)
     min_score: float = Field(default=0.43, description="below it a passage does not answer the question")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -119,6 +119,8 @@ class TurnDetail(Turn):
     """What the agent was about to say; `agent` is what was heard of it."""
     kind: str = ""
     served: dict[str, str] = Field(default_factory=dict)
+    routes: dict[str, list[dict[str, Any]]] = Field(default_factory=dict)
+    """Stage -> what was decided (provider, what, after_ms) where not simply the first provider answered."""
     tokens: dict[str, int] = Field(default_factory=dict)
     at_ms: float = 0.0
 

@@ -35,7 +35,7 @@ def _change(turn: TurnDetail, kind: str, data: Mapping[str, Any]) -> dict[str, A
     if kind == "reply_released":
         return {"said": f"{turn.said} {data['text'].strip()}".strip(), "kind": data["kind"]}
     heard = f"{turn.agent} {data['text']}".strip()
-    timeline = {name: data[name] for name in ("served", "tokens") if name in data}
+    timeline = {name: data[name] for name in ("served", "tokens", "routes") if name in data}
     if "stamps" in data:
         timeline["stamps_ms"] = data["stamps"]
     return {"agent": heard, "interrupted": data["interrupted"], "kind": data["kind"], **timeline}

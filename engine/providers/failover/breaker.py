@@ -83,6 +83,11 @@ class Breaker:
         self._in_flight += 1
         self.failed(error, now)
 
+    def answered(self) -> None:
+        """Somebody who was not admitted here has had an answer."""
+        self._in_flight += 1
+        self.succeeded()
+
     def abandoned(self) -> None:
         """It was cancelled before it answered: nothing is known."""
         self._in_flight -= 1
