@@ -46,12 +46,16 @@ class Firm:
     unique: dict[str, str]
 
     def first(self) -> dict[str, str]:
-        """One value for each parameter."""
+        """One value for each parameter that is known."""
         return {name: values[0] for name, values in self.ids.items()}
 
     def values(self, name: str) -> tuple[str, ...]:
         """What a parameter may name; for one that nobody has heard of, everything."""
-        return self.ids.get(name) or tuple({one for values in self.ids.values() for one in values})
+        return self.ids.get(name) or tuple(one for values in self.ids.values() for one in values)
+
+    def path(self, names: Iterable[str]) -> dict[str, str]:
+        """A value for each of these parameters."""
+        return {name: self.values(name)[0] for name in names}
 
 
 @dataclass
