@@ -15,7 +15,8 @@ from engine.logs import bind
 logger = logging.getLogger("parley.access")
 REQUEST_ID_HEADER = "X-Request-Id"
 _CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
-_TOKEN = re.compile(r"(?<=/media/).+|[\w-]{8,}\.[\w-]{4,}\.[\w-]{8,}")
+_TOKEN = re.compile(r"(?<=/media/).+|[\w-]{8,}\.[\w-]{4,}\.[\w-]{8,}|\bp[krw]_[\w-]{20,}")
+"""Of media, access tokens, and the random words of `engine.services.auth`, wherever a client puts them."""
 _UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
 _MAX_LOGGED_PATH_CHARS = 200
 
