@@ -9,15 +9,19 @@ from numpy.typing import NDArray
 from engine.audio.g711 import pcm_to_ulaw
 from engine.errors import ProviderRefusesUs, ProviderRejected, ProviderUnavailable
 from engine.providers.base import Transcript
+from engine.providers.stt.groq import GroqStt
 from engine.providers.stt.openai import OpenAiStt
 from engine.providers.stt.vendor import AudioFormat, VendorStt
 from tests.vendors.contract import FAULTS, Case, cancelled_midway
+from tests.vendors.groq_transcription import GroqTranscription
 from tests.vendors.openai_transcription import OpenAiTranscription
 from tests.vendors.simulator import RETRY_AFTER_S, Fault
+from tests.vendors.transcription import SttSimulator
 
-CASES: dict[str, Case[VendorStt, OpenAiTranscription]] = {
+CASES: dict[str, Case[VendorStt, SttSimulator]] = {
     "openai": Case(OpenAiStt, OpenAiTranscription, path="/v1"),
     "openai whisper": Case(OpenAiStt, OpenAiTranscription, path="/v1", model="whisper-1"),
+    "groq": Case(GroqStt, GroqTranscription, path="/openai/v1"),
 }
 vendors = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 
@@ -41,7 +45,7 @@ async def transcribe(stt: VendorStt, audio: bytes = SPOKEN, language: str = "en"
 
 
 @vendors
-async def test_an_utterance_is_transcribed(case: Case[VendorStt, OpenAiTranscription]) -> None:
+async def test_an_utterance_is_transcribed(case: Case[VendorStt, SttSimulator]) -> None:
     async with case.opened() as (stt, vendor):
         transcript = await transcribe(stt)
     assert (transcript.text, transcript.language) == ("When do you open?", "en")
@@ -56,7 +60,7 @@ async def test_an_utterance_is_transcribed(case: Case[VendorStt, OpenAiTranscrip
 
 
 @vendors
-async def test_several_formats_go_in(case: Case[VendorStt, OpenAiTranscription]) -> None:
+async def test_several_formats_go_in(case: Case[VendorStt, SttSimulator]) -> None:
     async with case.opened() as (stt, vendor):
         session = stt.session(audio=AudioFormat("pcm16", 16_000))
         session.push(tone(0.5, 16_000).tobytes())
@@ -66,7 +70,7 @@ async def test_several_formats_go_in(case: Case[VendorStt, OpenAiTranscription])
 
 
 @vendors
-async def test_any_words_come_through(case: Case[VendorStt, OpenAiTranscription]) -> None:
+async def test_any_words_come_through(case: Case[VendorStt, SttSimulator]) -> None:
     async with case.opened() as (stt, vendor):
         vendor.text = "¿Cuánto cuesta el envío a Zürich? 東京まで 🚚"
         assert (await transcribe(stt)).text == vendor.text
@@ -75,7 +79,7 @@ async def test_any_words_come_through(case: Case[VendorStt, OpenAiTranscription]
 
 
 @vendors
-async def test_a_long_utterance_goes_whole(case: Case[VendorStt, OpenAiTranscription]) -> None:
+async def test_a_long_utterance_goes_whole(case: Case[VendorStt, SttSimulator]) -> None:
     async with case.opened() as (stt, vendor):
         vendor.text = "word " * 400
         transcript = await transcribe(stt, pcm_to_ulaw(tone(120.0)))
@@ -84,14 +88,14 @@ async def test_a_long_utterance_goes_whole(case: Case[VendorStt, OpenAiTranscrip
 
 
 @vendors
-async def test_nothing_said_asks_nobody(case: Case[VendorStt, OpenAiTranscription]) -> None:
+async def test_nothing_said_asks_nobody(case: Case[VendorStt, SttSimulator]) -> None:
     async with case.opened() as (stt, vendor):
         assert (await transcribe(stt, b"")).text == ""
         assert vendor.heard == []
 
 
 @vendors
-async def test_the_language_is_passed_on_or_found(case: Case[VendorStt, OpenAiTranscription]) -> None:
+async def test_the_language_is_passed_on_or_found(case: Case[VendorStt, SttSimulator]) -> None:
     async with case.opened() as (stt, vendor):
         await transcribe(stt, language="de")
         assert vendor.heard[-1]["language"] == "de"
@@ -101,7 +105,7 @@ async def test_the_language_is_passed_on_or_found(case: Case[VendorStt, OpenAiTr
 
 @vendors
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_faults(case: Case[VendorStt, OpenAiTranscription], fault: Fault) -> None:
+async def test_faults(case: Case[VendorStt, SttSimulator], fault: Fault) -> None:
     async with case.opened() as (stt, vendor):
         vendor.fault = fault
         with pytest.raises(FAULTS[fault]) as caught:
@@ -115,14 +119,14 @@ async def test_faults(case: Case[VendorStt, OpenAiTranscription], fault: Fault) 
 
 
 @vendors
-async def test_nobody_listens(case: Case[VendorStt, OpenAiTranscription]) -> None:
+async def test_nobody_listens(case: Case[VendorStt, SttSimulator]) -> None:
     async with case.unreachable() as stt:
         with pytest.raises(ProviderUnavailable):
             await transcribe(stt)
 
 
 @vendors
-async def test_a_wrong_key_is_said_so(case: Case[VendorStt, OpenAiTranscription]) -> None:
+async def test_a_wrong_key_is_said_so(case: Case[VendorStt, SttSimulator]) -> None:
     async with case.opened(key="wrong-key") as (stt, _):
         with pytest.raises(ProviderRefusesUs, match="key"):
             await transcribe(stt)
@@ -132,20 +136,20 @@ async def test_a_wrong_key_is_said_so(case: Case[VendorStt, OpenAiTranscription]
 
 
 @vendors
-async def test_the_vendor_refuses_a_wrong_request(case: Case[VendorStt, OpenAiTranscription]) -> None:
+async def test_the_vendor_refuses_a_wrong_request(case: Case[VendorStt, SttSimulator]) -> None:
     async with case.opened() as (stt, _):
         with pytest.raises(ProviderRejected):
             await transcribe(stt, language="no language")
 
 
 @vendors
-async def test_cancelling_hangs_up(case: Case[VendorStt, OpenAiTranscription]) -> None:
+async def test_cancelling_hangs_up(case: Case[VendorStt, SttSimulator]) -> None:
     async with case.opened() as (stt, vendor):
         await cancelled_midway(vendor, transcribe(stt))
 
 
 @vendors
-async def test_health(case: Case[VendorStt, OpenAiTranscription]) -> None:
+async def test_health(case: Case[VendorStt, SttSimulator]) -> None:
     async with case.opened() as (stt, vendor):
         health = await stt.check()
         assert health.ok, health.detail
