@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from engine.audio.g711 import pcm_to_ulaw
 from engine.errors import ProviderRefusesUs, ProviderRejected, ProviderUnavailable
 from engine.providers.base import Transcript
+from engine.providers.stt.deepgram import DeepgramStt
 from engine.providers.stt.groq import GroqStt
 from engine.providers.stt.openai import OpenAiStt
 from engine.providers.stt.vendor import AudioFormat, VendorStt
 from tests.vendors.contract import FAULTS, Case, cancelled_midway
+from tests.vendors.deepgram import Deepgram
 from tests.vendors.groq_transcription import GroqTranscription
 from tests.vendors.openai_transcription import OpenAiTranscription
 from tests.vendors.simulator import RETRY_AFTER_S, Fault
@@ -22,6 +24,7 @@ CASES: dict[str, Case[VendorStt, SttSimulator]] = {
     "openai": Case(OpenAiStt, OpenAiTranscription, path="/v1"),
     "openai whisper": Case(OpenAiStt, OpenAiTranscription, path="/v1", model="whisper-1"),
     "groq": Case(GroqStt, GroqTranscription, path="/openai/v1"),
+    "deepgram": Case(DeepgramStt, Deepgram, path="/v1"),
 }
 vendors = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 
@@ -98,9 +101,9 @@ async def test_nothing_said_asks_nobody(case: Case[VendorStt, SttSimulator]) -> 
 async def test_the_language_is_passed_on_or_found(case: Case[VendorStt, SttSimulator]) -> None:
     async with case.opened() as (stt, vendor):
         await transcribe(stt, language="de")
-        assert vendor.heard[-1]["language"] == "de"
+        assert vendor.heard[-1]["language"] == vendor.told("de")
         await transcribe(stt, language="auto")
-        assert vendor.heard[-1]["language"] is None
+        assert vendor.heard[-1]["language"] == vendor.told("auto")
 
 
 @vendors
