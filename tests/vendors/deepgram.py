@@ -35,10 +35,10 @@ _PARAMETERS = _SWITCHES | {"callback", "callback_method", "channels", "encoding"
                            "sample_rate", "search", "tag", "utterance_end_ms", "version"}  # fmt: skip
 _BYTES_A_SAMPLE = {"linear16": 2, "mulaw": 1, "alaw": 1}
 """Of the documented encodings, those of raw audio."""
-_LANGUAGES = {"multi", "af", "ar", "be", "bg", "bn", "bs", "ca", "cs", "da", "de", "el", "en", "es", "et", "fa",
-              "fi", "fr", "gl", "gu", "he", "hi", "hr", "hu", "id", "it", "ja", "kn", "ko", "lt", "lv", "mk",
-              "mr", "ms", "nl", "no", "pl", "pt", "ro", "ru", "sk", "sl", "sr", "sv", "ta", "te", "th", "tl",
-              "tr", "uk", "vi", "xh", "zh", "zu"}  # fmt: skip
+_LANGUAGES = {"multi", "af", "ar", "be", "bg", "bn", "bs", "ca", "cs", "da", "de", "el", "en", "es", "et",
+              "fa", "fi", "fr", "gl", "gu", "he", "hi", "hr", "hu", "id", "it", "ja", "kn", "ko", "lt",
+              "lv", "mk", "mr", "ms", "nl", "no", "pl", "pt", "ro", "ru", "sk", "sl", "sr", "sv", "ta",
+              "te", "th", "tl", "tr", "uk", "vi", "xh", "zh", "zu"}  # fmt: skip
 
 
 class Deepgram(LiveSimulator):

@@ -41,7 +41,7 @@ class Spoken:
 class LiveSimulator(SttSimulator):
     """A vendor that listens over a WebSocket.
 
-    `listening` is set when audio arrives, `hung_up` when a client leaves before the utterance is over.
+    `listening` is set when audio has arrived, `over` when a connection is.
     `early`: what is final as soon as the first audio has arrived; `text` follows it at the end.
     `said`: the text messages of all clients.
     """
@@ -52,6 +52,7 @@ class LiveSimulator(SttSimulator):
         super().__init__(text)
         self.early = ""
         self.listening = threading.Event()
+        self.over = threading.Event()
         self.said: list[str] = []
 
     def routes(self) -> Iterator[BaseRoute]:
@@ -61,7 +62,9 @@ class LiveSimulator(SttSimulator):
         try:
             await self.converse(websocket)
         except WebSocketDisconnect:
-            self.hung_up.set()
+            pass
+        finally:
+            self.over.set()
 
     @abstractmethod
     async def converse(self, websocket: WebSocket) -> None:

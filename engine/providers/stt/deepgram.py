@@ -72,16 +72,16 @@ class DeepgramUtterance(Utterance):
                 "is_final": True,
                 "channel": {"alternatives": [{"transcript": str(text), "words": list(words)}, *_]},
             }:
+                self._words += [self._word(word) for word in words]
                 self._texts.append(text)
-                for word in words:
-                    self._add(word)
+                self._languages.update(str(word["language"]) for word in words if "language" in word)
             case {"type": "Results"}:
                 raise self.nonsense("results of another shape")
             case {"type": "Metadata", "duration": float() | int() as duration_s}:
                 # One may also come at the beginning, when nothing has been heard.
                 self.done = self.ending and duration_s > 0
 
-    def _add(self, word: Any) -> None:
+    def _word(self, word: Any) -> Word:
         match word:
             case {
                 "word": str(text),
@@ -89,16 +89,14 @@ class DeepgramUtterance(Utterance):
                 "end": float() | int() as end_s,
                 "confidence": float() | int() as confidence,
             }:
-                text = word.get("punctuated_word") or text
-                self._words.append(Word(text, round(start_s * 1_000), round(end_s * 1_000), confidence))
-                if language := word.get("language"):
-                    self._languages[language] += 1
+                spelt = str(word.get("punctuated_word") or text)
+                return Word(spelt, round(start_s * 1_000), round(end_s * 1_000), confidence)
             case _:
                 raise self.nonsense("a word of another shape")
 
     def _heard(self) -> Heard:
         text = " ".join(text.strip() for text in self._texts if text.strip())
-        language = max(self._languages, key=self._languages.__getitem__, default="")
+        language = next((name for name, _ in self._languages.most_common(1)), "")
         return Heard(text, tuple(self._words), language)
 
     def _close_error(self, code: int, reason: str) -> ProviderError:
