@@ -276,6 +276,19 @@ async def test_what_was_final_before_the_end_is_kept(case: Case[LiveStt, LiveSim
 
 
 @live
+async def test_failing_early_is_told_at_the_end(case: Case[LiveStt, LiveSimulator]) -> None:
+    async with case.opened() as (stt, vendor):
+        vendor.early, vendor.fault = "Hello there.", Fault.DIES
+        session = stt.session()
+        session.push(SPOKEN)
+        assert await asyncio.to_thread(vendor.over.wait, 5.0)
+        session.push(SPOKEN)
+        with pytest.raises(ProviderUnavailable):
+            await session.finish()
+        await session.close()
+
+
+@live
 async def test_a_law_goes_in(case: Case[LiveStt, LiveSimulator]) -> None:
     async with case.opened() as (stt, vendor):
         await stt.transcribe(pcm_to_alaw(tone(1.0)), AudioFormat("alaw"), "en")
@@ -321,10 +334,11 @@ async def test_cancelling_leaves_nothing(case: Case[LiveStt, LiveSimulator]) -> 
     vendor = case.simulator()
     with vendor.in_thread() as url:
         session = case.client(case.options(url)).session()
-        session.push(SPOKEN)
         before = asyncio.all_tasks()
+        vendor.fault = Fault.BLACK_HOLE
+        session.push(SPOKEN)
         await cancelled_midway(vendor, session.finish())
-        assert asyncio.all_tasks() <= before
+        assert asyncio.all_tasks() == before
         await session.close()
 
 
