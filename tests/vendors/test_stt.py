@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 from dataclasses import replace
@@ -11,6 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from websockets.http11 import Request
+from websockets.protocol import Event
+from websockets.server import ServerProtocol
 
 from engine.audio.g711 import pcm_to_alaw, pcm_to_ulaw
 from engine.errors import (
@@ -356,8 +360,41 @@ async def test_closing_while_connecting_leaves_nothing(case: Case[LiveStt, LiveS
             await session.close()
             assert asyncio.all_tasks() == before
             client.settimeout(5.0)
-            while await asyncio.to_thread(client.recv, 4_096):
-                pass
+            await asyncio.to_thread(until_closed, client)
+
+
+@live
+async def test_who_does_not_hang_up_is_left(case: Case[LiveStt, LiveSimulator]) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        session = case.client(case.options(f"http://127.0.0.1:{listener.getsockname()[1]}")).session()
+        session.push(SPOKEN)
+        client, _ = await asyncio.to_thread(listener.accept)
+        with client:
+            client.settimeout(5.0)
+            await asyncio.to_thread(shake_hands, client)
+            await session.close()
+            await asyncio.to_thread(until_closed, client)
+
+
+def shake_hands(client: socket.socket) -> None:
+    """A vendor's side of the opening handshake; it never says anything more."""
+    vendor = ServerProtocol()
+    requests: list[Event] = []
+    while not requests:
+        vendor.receive_data(client.recv(4_096))
+        requests = vendor.events_received()
+    assert isinstance(requests[0], Request)
+    vendor.send_response(vendor.accept(requests[0]))
+    client.sendall(b"".join(vendor.data_to_send()))
+
+
+def until_closed(client: socket.socket) -> None:
+    """Raises TimeoutError when the other end stays."""
+    with contextlib.suppress(ConnectionResetError):
+        while client.recv(4_096):
+            pass
 
 
 @live
@@ -386,6 +423,16 @@ def test_addresses(case: Case[LiveStt, LiveSimulator], given: str, used: str) ->
 def test_addresses_that_are_none(case: Case[LiveStt, LiveSimulator], given: str) -> None:
     with pytest.raises(ConfigurationError, match="address"):
         case.client(replace(case.options(""), base_url=given))
+
+
+async def test_assemblyai_greets_first() -> None:
+    async with ASSEMBLYAI.opened() as (stt, vendor):
+        vendor.fault = Fault.BLACK_HOLE
+        session = stt.session()
+        session.push(SPOKEN)
+        assert await hung_up(vendor)  # by itself, though it was not finished
+        with pytest.raises(ProviderTimeout):
+            await session.finish()
 
 
 async def test_assemblyai_gets_no_short_messages() -> None:
