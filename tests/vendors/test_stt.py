@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import socket
 from dataclasses import replace
 from typing import Any
@@ -232,6 +233,17 @@ async def test_a_model_that_is_not_there(case: Case[VendorStt, SttSimulator]) ->
         with pytest.raises((ProviderRefusesUs, ProviderRejected)):
             await transcribe(stt)
         assert vendor.seen
+
+
+@vendors
+async def test_keys_are_not_logged(
+    case: Case[VendorStt, SttSimulator], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        async with case.opened() as (stt, vendor):
+            await transcribe(stt)
+    assert vendor.key not in caplog.text
+    assert vendor.key not in repr(stt.options)
 
 
 @live

@@ -16,6 +16,7 @@ and fails at once, at whatever point, when the vendor says that it does; `finish
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +36,8 @@ from engine.providers.stt.utterance import Utterance
 from engine.providers.stt.vendor import TELEPHONE, AudioFormat, VendorStt
 from engine.providers.vendor import VendorOptions, error_by_status, reason_in
 
+_log = logging.getLogger(__name__)
+_log.setLevel(logging.INFO)  # at DEBUG, websockets writes all headers down, the key among them
 _SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
 
@@ -105,6 +108,7 @@ class LiveStt(VendorStt):
             open_timeout=self.options.connect_s,
             close_timeout=self.options.connect_s,
             ping_interval=None,
+            logger=_log,
             ssl=self._tls,
         )
 
