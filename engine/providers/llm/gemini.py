@@ -21,7 +21,13 @@ import httpx2
 from google import genai
 from google.genai import errors, types
 
-from engine.errors import ProviderError, ProviderRefusesUs, ProviderTimeout, ProviderUnavailable
+from engine.errors import (
+    ProviderError,
+    ProviderRefusesUs,
+    ProviderRejected,
+    ProviderTimeout,
+    ProviderUnavailable,
+)
 from engine.providers.base import ChatDelta, ChatRequest, Message, Tool, ToolCall
 from engine.providers.llm.joining import ReplyText
 from engine.providers.llm.turns import system_and_turns
@@ -128,6 +134,10 @@ class GeminiLlm(VendorLlm):
                 try:
                     chunk = await anext(stream, None)
                 except _UNREADABLE as error:
+                    if isinstance(error, ValueError) and not opened:  # the SDK checks a request too
+                        raise ProviderRejected(
+                            f"{self.served_by} cannot be asked: {error}", provider=self.served_by
+                        ) from error
                     raise _provider_error(error, self.served_by) from error
                 finally:
                     _opened.reset(token)

@@ -114,9 +114,14 @@ class OpenAICompatible:
         stream = await self._client.chat.completions.create(**self._body(request, begun, slot))
         try:
             async for chunk in stream:
-                usage = chunk.usage or usage
-                piece, reason = _content(chunk)
-                tools.push(chunk)
+                try:
+                    piece, reason = _content(chunk)
+                    tools.push(chunk)
+                    usage = chunk.usage or usage
+                except (AttributeError, TypeError) as error:  # the SDK does not check what it parses
+                    raise ProviderUnavailable(
+                        f"{self._name} sent what cannot be read", provider=self._name
+                    ) from error
                 finish_reason = reason or finish_reason
                 if text := reply.push(piece):
                     yield ChatDelta(text)
