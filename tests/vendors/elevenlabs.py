@@ -59,7 +59,7 @@ class ElevenLabs(SpeechSimulator):
         ]
 
     def routes(self) -> Iterator[BaseRoute]:
-        yield Route("/v1/text-to-speech/{voice}/stream", self._speak, methods=["POST"])
+        yield Route("/v1/text-to-speech/{voice:path}/stream", self._speak, methods=["POST"])
         yield Route("/v2/voices", self._voices, methods=["GET"])
 
     def error_body(self, status: int, message: str) -> dict[str, Any]:
