@@ -38,6 +38,7 @@ MOST_AT_ONCE = 256
 """Requests; beyond these it answers that it is busy, which is not the vendor's failure."""
 
 
+PROBE_S = 5.0
 PATIENCE_S = 0.7
 """Left earlier than this without an answer, a vendor may still have been well."""
 
@@ -63,6 +64,7 @@ class CloudActor:
         self._refused = 0
         self._at_once = 0
         self._used = time.monotonic()
+        self._probing: asyncio.Task[None] | None = None
         self._reaper = asyncio.create_task(self._end_when_idle(idle_s))
 
     async def ready(self) -> None:
@@ -104,6 +106,11 @@ class CloudActor:
         """Around each request to the vendor: the breaker's permission, and what became of it."""
         asked = _Asked(time.monotonic())
         before = self._breaker.state(asked.at)
+        if before == "half-open":
+            # No caller waits for a probe: a sample finds out, and until then others are asked.
+            self._probe_soon()
+            self._refused += 1
+            raise BreakerOpen(f"{self._name} is being probed", provider=self._name)
         if self._at_once >= MOST_AT_ONCE or not self._breaker.admit(asked.at):
             self._refused += 1
             raise BreakerOpen(f"{self._name} is not asked for now", provider=self._name)
@@ -124,6 +131,26 @@ class CloudActor:
             after = self._breaker.state(time.monotonic())
             if before != after:
                 log.warning("%s: its breaker is %s", self._name, after)
+
+    def _probe_soon(self) -> None:
+        if self._probing is None or self._probing.done():
+            self._probing = asyncio.create_task(self._probe(), name=f"probe {self._name}")
+
+    async def _probe(self) -> None:
+        if not self._breaker.admit(time.monotonic()):
+            return
+        try:
+            async with asyncio.timeout(PROBE_S):
+                await self._vendor.sample()
+        except (ProviderError, TimeoutError) as error:
+            late = ProviderTimeout("no answer to a probe", provider=self._name)
+            self._breaker.failed(error if isinstance(error, ProviderError) else late, time.monotonic())
+        except BaseException:
+            self._breaker.abandoned()
+            raise
+        else:
+            self._breaker.succeeded()
+            log.warning("%s: it answers again", self._name)
 
     def _given_up(self, asked: _Asked) -> None:
         """Whoever asked has left. A vendor that never answers is only ever left, so that is a failure too."""

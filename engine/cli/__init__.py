@@ -34,6 +34,7 @@ COMMANDS: dict[str, Entry] = {
     "agents": Entry("engine.cli.agents:agents", "List agents, and publish one."),
     "calls": Entry("engine.cli.calls:calls", "List, show, follow and end calls."),
     "users": Entry("engine.cli.users:users", "Make the first account of those who run the installation."),
+    "providers": Entry("engine.cli.providers:providers", "List cloud vendors and check that they answer."),
     "bench": Entry("engine.cli.bench:bench", "Measure latency and capacity with simulated callers."),
     "models": Entry("engine.cli.models:models", "List, fetch and check model weights."),
     "doctor": Entry("engine.cli.doctor:doctor", "Check this machine and say how to mend what is wrong."),

@@ -34,6 +34,37 @@ def list_agents(asking: Asking) -> None:
     )
 
 
+@agents.command("create")
+@click.argument("name")
+@click.option("--greeting", default=None, help="What callers hear first.")
+@click.option("--language", default="en", show_default=True, help="ISO 639-1, or auto.")
+@click.option("--passages", default=2, show_default=True, help="Passages that the model is given for a turn.")
+@asks_company
+def create(asking: Asking, name: str, greeting: str | None, language: str, passages: int) -> None:
+    """Make the agent NAME, a draft with the defaults; the API changes everything else of it."""
+    from models import Agent
+
+    body: dict[str, object] = {"name": name, "language": language, "passages": passages}
+    if greeting is not None:
+        body["phrases"] = {"greeting": greeting}
+    made = asking.api.ask("POST", asking.path("agents"), Agent, json=body)
+    asking.show(
+        made, lambda: say(f"{made.config.name} ({made.id}) is a draft: parley agents publish {made.id}")
+    )
+
+
+@agents.command("test-call")
+@click.argument("agent")
+@asks_company
+def test_call(asking: Asking, agent: str) -> None:
+    """Print a URL for one call to AGENT, as callers hear it, for `parley call --url`."""
+    from models.platform import TestCall
+
+    path = asking.path("agents", _named(agent, _all(asking)), "test-call")
+    made = asking.api.ask("POST", path, TestCall)
+    asking.show(made, lambda: say(made.url))
+
+
 @agents.command("publish")
 @click.argument("agent")
 @asks_company
