@@ -38,7 +38,8 @@ _TYPES = {
 
 
 class AnthropicMessages(ChatSimulator):
-    malformed: ClassVar[bytes] = b'event: content_block_delta\ndata: {"half": \n\n'
+    event_line = b"event: content_block_delta\n"
+    malformed: ClassVar[bytes] = event_line + ChatSimulator.malformed
     models: ClassVar[frozenset[str]] = frozenset(
         {"claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5", "claude-haiku-4-5"}
     )
@@ -83,7 +84,7 @@ class AnthropicMessages(ChatSimulator):
             stop,
             tuple(self._tool(tool) for tool in body.get("tools", ())),
             self._thoughts(model, body.get("thinking")),
-            caches,
+            caches=caches,
         )
 
     def _system(self, system: Any) -> tuple[str, bool]:

@@ -11,7 +11,7 @@ import json
 import re
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 from starlette.requests import Request
@@ -24,7 +24,7 @@ from tests.vendors.simulator import Dead, VendorSimulator
 HELD_AFTER = 2
 """Words that are sent although the rest is held back, or before a stream breaks off."""
 THOUGHTS = 40
-"""Tokens that a model that thinks spends on it before it answers."""
+"""Tokens that a model that thinks spends on it before it answers, at the least that it can be told."""
 
 
 class Refusal(Exception):
@@ -49,6 +49,7 @@ class Asked:
     """Name, description and schema of each."""
     thoughts: int = 0
     """Tokens that the model will think before it answers, as it was asked."""
+    _: KW_ONLY
     shows_thoughts: bool = False
     caches: bool = True
     """Whether the system's text is kept for the next request."""
@@ -87,10 +88,12 @@ class ChatSimulator(VendorSimulator):
     `reply`: all that it has to say. `tool`: a tool to call after it, if it is among those of the request.
     `repeats`: asked to go on, it says the beginning again. `filtered`: its reply is ended by a filter.
     `dies`: the connection breaks off in mid-reply; `breaks_with`: an error of that status comes there;
-    `odd`: bytes that come there, and then the rest; `unfinished`: the stream ends without the reply's end.
+    `odd`: an event with this data comes there, and then the rest; `unfinished`: the reply's end is missing.
     `rest`: while it is not set, only the first words are sent.
     """
 
+    event_line: bytes = b""
+    """What an odd event begins with; for a vendor that names its events, the name of those with text."""
     malformed: ClassVar[bytes] = b'data: {"half": \n\n'
     models: ClassVar[frozenset[str]]
 
@@ -181,7 +184,8 @@ class _Stream(Response):
             await self._send(send, [vendor.broken(vendor.breaks_with, "simulated in mid-stream")])
         elif await self._may_go_on(receive):
             rest = [vendor.word(answer, word) for word in answer.words[HELD_AFTER:]]
-            await self._send(send, [vendor.odd, *rest])
+            odd = [vendor.event_line + b"data: " + vendor.odd + b"\n\n"] if vendor.odd else []
+            await self._send(send, [*odd, *rest])
             await self._send(send, () if vendor.unfinished else vendor.closing(answer))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -47,11 +47,11 @@ class GroqChat(OpenAiChat):
 
     def understand(self, request: Request, body: Any) -> Asked:
         asked = super().understand(request, body)
-        return replace(asked, shows_thoughts=body.get("include_reasoning", True))
+        return replace(asked, shows_thoughts=asked.thoughts > 0 and body.get("include_reasoning", True))
 
     def opening(self, answer: Answer) -> Iterator[bytes]:
         yield from super().opening(answer)
-        if answer.asked.thoughts and answer.asked.shows_thoughts:
+        if answer.asked.shows_thoughts:
             yield self._chunk(answer, {"reasoning": "The caller wants to know"})
 
     def closing(self, answer: Answer) -> Iterator[bytes]:

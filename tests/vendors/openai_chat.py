@@ -74,7 +74,7 @@ class OpenAiChat(ChatSimulator):
             body.get("temperature"),
             tuple(body.get("stop", ())),
             tools,
-            THOUGHTS if effort not in (None, "none") else 0,
+            self._thoughts(model, effort),
         )
 
     def _effort(self, model: str, body: Any) -> str | None:
@@ -88,6 +88,10 @@ class OpenAiChat(ChatSimulator):
         if effort not in known:
             raise Refusal(400, f"Unsupported value: 'reasoning_effort' does not support '{effort}'.")
         return str(effort)
+
+    def _thoughts(self, model: str, effort: str | None) -> int:
+        efforts = [each for each in self.efforts.get(model, ()) if each != "none"]
+        return THOUGHTS * (1 + efforts.index(effort)) if effort in efforts else 0
 
     def check_sampling(self, model: str, body: Any) -> None:
         if model in self.efforts:

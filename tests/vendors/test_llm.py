@@ -151,6 +151,7 @@ async def test_the_last_delta_counts(case: LlmCase) -> None:
     assert last.served_by == f"{llm.name}/{llm.model}"
     assert (last.prompt_tokens, again.prompt_tokens) == (prompt, prompt)
     assert last.completion_tokens == len(vendor.reply.split()) + thoughts
+    assert not vendor.asked[-1].shows_thoughts
     assert not last.cached_tokens
     assert again.cached_tokens == len(SYSTEM.content.split())
 
@@ -212,6 +213,23 @@ async def test_a_reply_ends_at_a_stop_sequence(case: LlmCase, reply: str, text: 
         vendor.reply = reply
         deltas = await ask(llm, replace(ASKED, stop=("\n", "END OF CALL")))
     assert (said(deltas), deltas[-1].finish_reason) == (text, "stop")
+
+
+@cases(*(name for name, case in CASES.items() if not case.blank_stop))
+async def test_a_reply_that_ends_here_hangs_up(case: LlmCase) -> None:
+    async with case.opened() as (llm, vendor):
+        vendor.rest.clear()
+        vendor.reply = "Eight.\nCaller: And then?"
+        deltas = await ask(llm, replace(ASKED, stop=("\n",)))
+        assert (said(deltas), deltas[-1].finish_reason) == ("Eight.", "stop")
+        assert await hung_up(vendor)
+
+
+@vendors
+async def test_a_reply_begins_with_a_word(case: LlmCase) -> None:
+    async with case.opened() as (llm, vendor):
+        vendor.reply = " \n We are open."
+        assert said(await ask(llm)) == "We are open."
 
 
 @models
@@ -352,6 +370,7 @@ async def test_a_vendor_fails_in_mid_reply(case: LlmCase, status: int, expected:
         heard, error = await ask_until_it_fails(llm)
     assert heard.split() == vendor.reply.split()[:HELD_AFTER]
     assert type(error) is expected
+    assert f"answered {status}: " in str(error)
     assert "simulated in mid-stream" in str(error)
 
 
@@ -365,10 +384,10 @@ async def test_a_stream_that_just_ends_is_no_reply(case: LlmCase) -> None:
 
 
 @clients
-@pytest.mark.parametrize("data", [b'{"half": ', b"\xff\xfe", b'{"error": "x"}'])
+@pytest.mark.parametrize("data", [b'{"half": ', b"\xff\xfe", b"<html>"])
 async def test_what_cannot_be_read_is_unavailable(case: LlmCase, data: bytes) -> None:
     async with case.opened() as (llm, vendor):
-        vendor.odd = b"event: error\ndata: " + data + b"\n\n"
+        vendor.odd = data
         _, error = await ask_until_it_fails(llm)
     assert type(error) is ProviderUnavailable
 
@@ -382,6 +401,7 @@ async def test_what_cannot_be_read_is_unavailable(case: LlmCase, data: bytes) ->
         "[1]",
         '"word"',
         "{}",
+        '{"error": "word"}',
         '{"error": {}}',
         '{"type": "message_delta", "delta": 1}',
         '{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta"}}',
@@ -396,7 +416,7 @@ async def test_what_cannot_be_read_is_unavailable(case: LlmCase, data: bytes) ->
 )
 async def test_odd_events_are_passed_over_or_unavailable(case: LlmCase, data: str) -> None:
     async with case.opened() as (llm, vendor):
-        vendor.odd = f"event: content_block_delta\ndata: {data}\n\n".encode()
+        vendor.odd = data.encode()
         with suppress(ProviderUnavailable):
             assert said(await ask(llm)) == vendor.reply
         vendor.odd = b""
@@ -532,6 +552,16 @@ async def test_gemini_blocks_a_prompt() -> None:
         vendor.reply, vendor.blocked = "", True
         deltas = await ask(llm)
     assert (said(deltas), deltas[-1].finish_reason) == ("", "content_filter")
+
+
+@pytest.mark.parametrize(
+    "data", ['"word"', "{}", '{"error": "word"}', '{"error": {"type": 1}}', "null", "<html>"]
+)
+async def test_anthropic_reports_an_error_in_odd_words(data: str) -> None:
+    async with anthropic().opened() as (llm, vendor):
+        vendor.odd, vendor.event_line = data.encode(), b"event: error\n"
+        _, error = await ask_until_it_fails(llm)
+    assert type(error) is ProviderUnavailable
 
 
 async def test_gemini_is_not_told_to_be_done_in_time() -> None:
