@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from grpc import RpcError
@@ -99,6 +100,8 @@ class LocalTts:
         self._handle = handle
 
     async def synthesise(self, request: SpeechRequest) -> Speech:
+        if ":" in request.voice:  # a vendor's: what is local speaks in its own
+            request = replace(request, voice="")
         speech: Speech = await _ask("tts", self._handle.synthesise.remote(request))
         return speech
 

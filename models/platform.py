@@ -7,10 +7,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from models.accounts import Request, Update
-from models.agent import Example, Phrases, TurnTaking
+from models.agent import Example, Phrases, Providers, TurnTaking
 from models.call import CallRecord, Turn
 from models.fields import E164, Id, Language, Name, Phrase, Prompt
 
+VoiceName = Annotated[str, StringConstraints(max_length=128, pattern=r"^([a-z]{2,32}:)?[A-Za-z0-9_.-]*$")]
+"""A local voice's name, or VENDOR:VOICE: providers other than that vendor then use their own."""
 VariableName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Variables = Annotated[dict[VariableName, Phrase], Field(max_length=50)]
 
@@ -40,6 +42,19 @@ class TurnTakingIn(TurnTaking):
         return self
 
 
+ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,32}$")]
+Chain = Annotated[tuple[ProviderName, ...], Field(max_length=8)]
+
+
+class ProvidersIn(Providers):
+    """Who serves an agent; that each name is known is checked by the service."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    stt: Chain = ()
+    llm: Chain = ()
+    tts: Chain = ()
+
+
 class ExampleIn(Example):
     """A worked exchange, with its bounds."""
 
@@ -56,12 +71,13 @@ class ExampleIn(Example):
 class CreateAgent(Request):
     name: Name
     language: Language = "en"
-    voice: Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9_.-]*$")] = ""
+    voice: VoiceName = ""
     prompt: Prompt = "You answer the phone for a company. Answer briefly, only from the facts."
     variables: Variables = Field(default_factory=dict)
     examples: tuple[ExampleIn, ...] = Field(default=(), max_length=20)
     phrases: PhrasesIn = PhrasesIn()
     turn_taking: TurnTakingIn = TurnTakingIn()
+    providers: ProvidersIn = ProvidersIn()
     max_tokens: int = Field(default=60, ge=1, le=4096)
     temperature: float = Field(default=0.0, ge=0, le=2)
     min_score: float = Field(default=0.43, ge=-1, le=1)
@@ -74,12 +90,13 @@ class CreateAgent(Request):
 class UpdateAgent(Update):
     name: Name | None = None
     language: Language | None = None
-    voice: Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9_.-]*$")] | None = None
+    voice: VoiceName | None = None
     prompt: Prompt | None = None
     variables: Variables | None = None
     examples: tuple[ExampleIn, ...] | None = Field(default=None, max_length=20)
     phrases: PhrasesIn | None = None
     turn_taking: TurnTakingIn | None = None
+    providers: ProvidersIn | None = None
     max_tokens: int | None = Field(default=None, ge=1, le=4096)
     temperature: float | None = Field(default=None, ge=0, le=2)
     min_score: float | None = Field(default=None, ge=-1, le=1)

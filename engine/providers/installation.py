@@ -18,7 +18,7 @@ def chain(kind: Kind, settings: Settings, agent: AgentConfig | None = None) -> t
     """
     own: tuple[str, ...] = getattr(agent.providers, kind, ()) if agent is not None else ()
     names = own or tuple(filter(None, map(str.strip, getattr(settings, f"{kind}_provider").split(","))))
-    variable = f"PARLEY_{kind.upper()}_PROVIDER"
+    variable = f"the agent's {kind} chain" if own else f"PARLEY_{kind.upper()}_PROVIDER"
     if not names:
         raise ConfigurationError(f"{variable} is empty: name a provider, such as {LOCAL}")
     for name in names:
@@ -30,6 +30,17 @@ def chain(kind: Kind, settings: Settings, agent: AgentConfig | None = None) -> t
             f"{variable} takes one provider: vectors of another model cannot be compared with the index"
         )
     return names
+
+
+def servable(kind: Kind, settings: Settings, agent: AgentConfig) -> None:
+    """Raises ConfigurationError for an agent's chain that this installation cannot serve."""
+    for name in chain(kind, settings, agent):
+        chosen = entry(kind, name)
+        if chosen.local and LOCAL not in chain(kind, settings):
+            raise ConfigurationError(f"the local {kind} provider is not deployed here")
+        own = settings.provider_options.get(f"{kind}:{name}", {}).get("api_key")
+        if not (chosen.local or own or key(chosen, settings)):
+            raise ConfigurationError(f"this installation has no key for {name}")
 
 
 def key(chosen: Entry, settings: Settings) -> str:

@@ -7,6 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine import weights
+from engine.config import Settings
+from engine.errors import ConfigurationError
+from engine.providers.installation import servable
+from engine.providers.registry import entry
 from engine.services.access import Access, InUse, InvalidField, NotFound
 from engine.store import Page, Stale, Store
 from engine.store.documents import AGENTS, NUMBERS
@@ -43,8 +47,9 @@ def voices() -> tuple[weights.Weights, ...]:
 
 
 class Agents:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
+        self._settings = settings
 
     async def list(self, access: Access, page: Page) -> Sequence[Agent]:
         return await self._store.documents.find(AGENTS, access.company_id, {}, page)
@@ -64,7 +69,7 @@ class Agents:
         agent = Agent(
             id=agent_id, company_id=access.company_id, config=config, variables=dict(asked.variables)
         )
-        _check(agent)
+        self._check(agent)
         await self._store.documents.insert(AGENTS, agent)
         return agent
 
@@ -81,7 +86,7 @@ class Agents:
         config = AgentConfig.model_validate(agent.config.model_dump() | fields)
         variables = agent.variables if asked.variables is None else dict(asked.variables)
         changed = agent.model_copy(update={"config": config, "variables": variables})
-        _check(changed)
+        self._check(changed)
         return await self._store.documents.replace(AGENTS, changed)
 
     async def publish(self, access: Access, agent_id: str) -> Agent:
@@ -109,6 +114,24 @@ class Agents:
         await self._refuse_numbered(access, agent_id)
         await self._store.unpublish_agent(access.company_id, agent_id)
         await self._store.documents.delete(AGENTS, access.company_id, agent_id)
+
+    def _check(self, agent: Agent) -> None:
+        """Raises InvalidField for what could not be published, spoken or served."""
+        spoken(agent)
+        names = {voice.name for voice in voices()}
+        vendor, _, voice = agent.config.voice.rpartition(":")
+        if vendor:
+            try:
+                entry("tts", vendor)
+            except ConfigurationError as error:
+                raise InvalidField("voice", str(error)) from None
+        elif voice and voice not in names:
+            raise InvalidField("voice", f"there is no such voice: choose one of {', '.join(sorted(names))}")
+        for kind in ("stt", "llm", "tts"):
+            try:
+                servable(kind, self._settings, agent.config)
+            except ConfigurationError as error:
+                raise InvalidField(f"providers.{kind}", str(error)) from None
 
     async def _refuse_numbered(self, access: Access, agent_id: str) -> None:
         numbers = await self._store.documents.find(
@@ -161,11 +184,3 @@ class Numbers:
     async def _refuse_unheard(self, access: Access, agent_id: str) -> None:
         if await self._store.agent(access.company_id, agent_id) is None:
             raise InvalidField("agent_id", f"there is no published agent {agent_id}")
-
-
-def _check(agent: Agent) -> None:
-    """Raises InvalidField for what could not be published or spoken."""
-    spoken(agent)
-    names = {voice.name for voice in voices()}
-    if agent.config.voice and agent.config.voice not in names:
-        raise InvalidField("voice", f"there is no such voice: choose one of {', '.join(sorted(names))}")

@@ -38,7 +38,7 @@ class Platform:
             auth=Auth(store, settings),
             users=Users(store),
             companies=Companies(store, settings.data_dir, knowledge),
-            agents=Agents(store),
+            agents=Agents(store, settings),
             numbers=Numbers(store),
             calls=Calls(store, Recordings(settings.data_dir / "recordings"), live),
             following=Following(store),
