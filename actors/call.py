@@ -16,7 +16,7 @@ from actors.journal import RemoteJournal
 from actors.services import Providers, handles, stub_services
 from engine.call.conductor import Conductor
 from engine.call.services import Services
-from engine.call.spec import Attach, Attached, NotThisCall
+from engine.call.spec import Attach, Attached, CallSpec, NotThisCall
 from engine.config import settings
 from engine.dialog.commands import EdgeCommand
 from engine.dialog.events import EdgeEvent
@@ -24,7 +24,6 @@ from engine.link import Batch
 from engine.logs import bind, set_up_logging
 from engine.providers.installation import local_kinds
 from engine.providers.stub import StubDelays
-from models import AgentConfig
 
 log = logging.getLogger("parley.call")
 
@@ -42,7 +41,7 @@ class CallActor:
         set_up_logging()
         self._stubs = stubs
         self._name = ray.get_runtime_context().get_actor_name() or ""
-        self._services: Callable[[AgentConfig], Services] | None = None
+        self._services: Callable[[CallSpec], Services] | None = None
         self._switchboard = ray.get_actor(SWITCHBOARD, NAMESPACE)
         self._conductor: Conductor | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -86,7 +85,7 @@ class CallActor:
         assert self._services is not None
         self._calls += 1
         bind(call_id=attach.spec.call_id, company_id=attach.spec.company_id)
-        conductor = Conductor(attach, self._services(attach.spec.agent))
+        conductor = Conductor(attach, self._services(attach.spec))
         self._conductor = conductor
         try:
             await conductor.start()

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from functools import partial
 from typing import Any, TypeVar
 
@@ -20,154 +20,83 @@ from ray.exceptions import RayError
 
 from actors import NAMESPACE
 from engine.config import settings
-from engine.errors import ConfigurationError, ProviderError, ProviderTimeout, ProviderUnavailable
+from engine.errors import ConfigurationError, ProviderError, ProviderUnavailable
 from engine.logs import set_up_logging
 from engine.providers.base import ChatDelta, ChatRequest, Speech, SpeechRequest, SttSession, Transcript
-from engine.providers.failover.breaker import Breaker, BreakerOpen
+from engine.providers.failover.guarded import GuardedVendor
 from engine.providers.installation import vendor
 from engine.providers.registry import Kind
+from engine.providers.sealing import Sealer
 from engine.providers.stt.session import BufferedSession
-from engine.providers.vendor import Health
 
 log = logging.getLogger("parley.cloud")
 T = TypeVar("T")
 
 IDLE_S = 600.0
 START_S = 20.0
-MOST_AT_ONCE = 256
-"""Requests; beyond these it answers that it is busy, which is not the vendor's failure."""
-
-
-PROBE_S = 5.0
-PATIENCE_S = 0.7
-"""Left earlier than this without an answer, a vendor may still have been well."""
-
-
-@dataclass(slots=True)
-class _Asked:
-    """A request under way. `answered`: something of the answer has come."""
-
-    at: float
-    answered: bool = False
+MOST_KEYS = 200
+"""Companies with keys of their own that one actor serves; the longest unused makes room."""
 
 
 class CloudActor:
-    """Ray glue around a `Vendor`. Every method raises the vendor's ProviderErrors, or BreakerOpen at once."""
+    """Ray glue around `GuardedVendor`s: the installation's, and one for each company with a key of its own.
+
+    A company's own key has its own breaker: that it is refused says nothing about anybody else's. `sealed`:
+    the company's key as it is kept, or "" for the installation's.
+    """
 
     def __init__(self, kind: Kind, name: str, idle_s: float = IDLE_S) -> None:
         set_up_logging()
-        self._name = f"{kind} {name}"
-        # Any of the four kinds: which methods it has is for the registry to say.
-        self._vendor: Any = vendor(kind, name, settings())
-        self._breaker = Breaker()
-        self._requests = 0
-        self._refused = 0
-        self._at_once = 0
+        self._kind: Kind = kind
+        self._name = name
+        self._guarded: OrderedDict[str, GuardedVendor] = OrderedDict()
         self._used = time.monotonic()
-        self._probing: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         self._reaper = asyncio.create_task(self._end_when_idle(idle_s))
 
-    async def ready(self) -> None:
-        """The constructor is done."""
+    async def ready(self, sealed: str) -> None:
+        """Raises ConfigurationError where the vendor cannot be used."""
+        self._of(sealed)
 
-    async def transcribe(self, audio: bytes, language: str) -> Transcript:
-        with self._asked():
-            session: SttSession = self._vendor.session(language=language)
-            try:
-                session.push(audio)
-                return await session.finish()
-            finally:
-                await session.close()
+    async def transcribe(self, sealed: str, audio: bytes, language: str) -> Transcript:
+        return await self._of(sealed).transcribe(audio, language)
 
-    async def generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
-        with self._asked() as asked:
-            async with aclosing(self._vendor.generate(request)) as deltas:
-                async for delta in deltas:
-                    asked.answered = True
-                    yield delta
+    async def generate(self, sealed: str, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
+        async with aclosing(self._of(sealed).generate(request)) as deltas:
+            async for delta in deltas:
+                yield delta
 
-    async def synthesise(self, request: SpeechRequest) -> Speech:
-        with self._asked():
-            speech: Speech = await self._vendor.synthesise(request)
-            return speech
+    async def synthesise(self, sealed: str, request: SpeechRequest) -> Speech:
+        return await self._of(sealed).synthesise(request)
 
-    async def check(self) -> Health:
-        """A sample operation, whatever the breaker says."""
-        health: Health = await self._vendor.check()
-        return health
+    def _of(self, sealed: str) -> GuardedVendor:
+        self._used = time.monotonic()
+        guarded = self._guarded.get(sealed)
+        if guarded is None:
+            own = Sealer(settings()).open(sealed) if sealed else None
+            client = vendor(self._kind, self._name, settings(), own_key=own)
+            guarded = GuardedVendor(f"{self._kind} {self._name}", client)
+            self._guarded[sealed] = guarded
+            if len(self._guarded) > MOST_KEYS:
+                self._forget_one()
+        self._guarded.move_to_end(sealed)
+        return guarded
 
-    async def stats(self) -> dict[str, Any]:
-        """Requests sent, requests turned away, and the breaker's state."""
-        state = self._breaker.state(time.monotonic())
-        return {"requests": self._requests, "refused": self._refused, "breaker": state}
-
-    @contextmanager
-    def _asked(self) -> Iterator[_Asked]:
-        """Around each request to the vendor: the breaker's permission, and what became of it."""
-        asked = _Asked(time.monotonic())
-        before = self._breaker.state(asked.at)
-        if before == "half-open":
-            # No caller waits for a probe: a sample finds out, and until then others are asked.
-            self._probe_soon()
-            self._refused += 1
-            raise BreakerOpen(f"{self._name} is being probed", provider=self._name)
-        if self._at_once >= MOST_AT_ONCE or not self._breaker.admit(asked.at):
-            self._refused += 1
-            raise BreakerOpen(f"{self._name} is not asked for now", provider=self._name)
-        self._used = asked.at
-        self._requests += 1
-        self._at_once += 1
-        try:
-            yield asked
-            self._breaker.succeeded()
-        except ProviderError as error:
-            self._breaker.failed(error, time.monotonic())
-            raise
-        except BaseException:
-            self._given_up(asked)
-            raise
-        finally:
-            self._at_once -= 1
-            after = self._breaker.state(time.monotonic())
-            if before != after:
-                log.warning("%s: its breaker is %s", self._name, after)
-
-    def _probe_soon(self) -> None:
-        if self._probing is None or self._probing.done():
-            self._probing = asyncio.create_task(self._probe(), name=f"probe {self._name}")
-
-    async def _probe(self) -> None:
-        if not self._breaker.admit(time.monotonic()):
-            return
-        try:
-            async with asyncio.timeout(PROBE_S):
-                await self._vendor.sample()
-        except (ProviderError, TimeoutError) as error:
-            late = ProviderTimeout("no answer to a probe", provider=self._name)
-            self._breaker.failed(error if isinstance(error, ProviderError) else late, time.monotonic())
-        except BaseException:
-            self._breaker.abandoned()
-            raise
-        else:
-            self._breaker.succeeded()
-            log.warning("%s: it answers again", self._name)
-
-    def _given_up(self, asked: _Asked) -> None:
-        """Whoever asked has left. A vendor that never answers is only ever left, so that is a failure too."""
-        now = time.monotonic()
-        if asked.answered or now - asked.at < PATIENCE_S:
-            self._breaker.abandoned()
-        else:
-            self._breaker.failed(ProviderTimeout("left without an answer", provider=self._name), now)
+    def _forget_one(self) -> None:
+        idle = next((key for key, one in self._guarded.items() if not one.at_once), None)
+        if idle is not None:
+            task = asyncio.create_task(self._guarded.pop(idle).close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
 
     async def _end_when_idle(self, idle_s: float) -> None:
         while True:
             left = self._used + idle_s - time.monotonic()
-            if left <= 0 and not self._at_once:
+            if left <= 0 and not any(one.at_once for one in self._guarded.values()):
                 break
             await asyncio.sleep(max(left, 1.0))
-        await self._vendor.close()
-        log.info("%s is not used any more: its actor ends", self._name)
+        await asyncio.gather(*(one.close() for one in self._guarded.values()))
+        log.info("%s %s is not used any more: its actor ends", self._kind, self._name)
         ray.kill(ray.get_runtime_context().current_actor)
 
 
@@ -184,9 +113,10 @@ def _start(kind: Kind, name: str) -> Any:
 class CloudProvider:
     """A vendor of any kind, reached through its actor: SpeechToText, LanguageModel or TextToSpeech."""
 
-    def __init__(self, kind: Kind, name: str) -> None:
+    def __init__(self, kind: Kind, name: str, sealed: str = "") -> None:
         self._kind: Kind = kind
         self._name = name
+        self._sealed = sealed
         self._handle: Any = None
         self._starting: asyncio.Task[None] | None = None
 
@@ -197,7 +127,7 @@ class CloudProvider:
 
     async def _prepare(self) -> None:
         try:
-            await asyncio.wait_for(self._ask(lambda actor: actor.ready.remote()), START_S)
+            await asyncio.wait_for(self._ask(lambda actor: actor.ready.remote(self._sealed)), START_S)
         except (ProviderError, TimeoutError) as error:
             log.warning("%s %s is not ready: %s", self._kind, self._name, error or "timeout")
 
@@ -205,19 +135,13 @@ class CloudProvider:
         return BufferedSession(self._transcribe, language=language, provider=self._name)
 
     async def _transcribe(self, audio: bytes, language: str) -> Transcript:
-        return await self._ask(lambda actor: actor.transcribe.remote(audio, language))
+        return await self._ask(lambda actor: actor.transcribe.remote(self._sealed, audio, language))
 
     async def synthesise(self, request: SpeechRequest) -> Speech:
-        return await self._ask(lambda actor: actor.synthesise.remote(request))
-
-    async def check(self) -> Health:
-        return await self._ask(lambda actor: actor.check.remote())
-
-    async def stats(self) -> dict[str, Any]:
-        return await self._ask(lambda actor: actor.stats.remote())
+        return await self._ask(lambda actor: actor.synthesise.remote(self._sealed, request))
 
     async def generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
-        stream = await self._ask(_streamed(request))
+        stream = await self._ask(_streamed(self._sealed, request))
         try:
             async for reference in stream:
                 yield await self._ask(partial(_given, reference))
@@ -241,9 +165,9 @@ class CloudProvider:
             raise ProviderUnavailable(f"{self._name}: {_last_line(error)}", provider=self._name) from error
 
 
-def _streamed(request: ChatRequest) -> Callable[[Any], Awaitable[Any]]:
+def _streamed(sealed: str, request: ChatRequest) -> Callable[[Any], Awaitable[Any]]:
     async def question(actor: Any) -> Any:
-        return actor.generate.options(num_returns="streaming").remote(request)
+        return actor.generate.options(num_returns="streaming").remote(sealed, request)
 
     return question
 

@@ -14,6 +14,7 @@ from ray.serve.exceptions import RayServeException
 from actors.breakers import SharedGate
 from actors.cloud import CloudProvider
 from engine.call.services import Services
+from engine.call.spec import CallSpec
 from engine.config import Settings
 from engine.errors import ConfigurationError, ProviderError, ProviderUnavailable
 from engine.providers.base import (
@@ -30,7 +31,7 @@ from engine.providers.failover.breaker import RetryBudget
 from engine.providers.failover.chains import Candidate, LlmChain, SttChain, TtsChain
 from engine.providers.failover.race import Gate
 from engine.providers.installation import chain
-from engine.providers.registry import LOCAL, Kind
+from engine.providers.registry import LOCAL, Kind, entry
 from engine.providers.stt.session import BufferedSession
 from engine.providers.stub import (
     StubDelays,
@@ -40,7 +41,6 @@ from engine.providers.stub import (
     StubTts,
     StubTurnModel,
 )
-from models import AgentConfig
 
 _LOST = (RayError, RayServeException, RpcError)
 """What a handle raises when its replica fails; gRPC, which is beneath, lets its own errors by."""
@@ -153,36 +153,43 @@ class Providers:
         self._vendors: dict[tuple[Kind, str], CloudProvider] = {}
         self._budget = RetryBudget()
 
-    def services(self, agent: AgentConfig) -> Services:
-        """For a call of this agent; its vendors are started. Raises ConfigurationError for a wrong chain."""
+    def services(self, spec: CallSpec) -> Services:
+        """For a call; its agent's vendors are started. Raises ConfigurationError for a wrong chain."""
         return Services(
-            stt=self._chain("stt", agent, SttChain),
+            stt=self._chain("stt", spec, SttChain),
             turn=self._turn,
             knowledge=self._knowledge,
-            llm=self._chain("llm", agent, LlmChain),
-            tts=self._chain("tts", agent, TtsChain),
+            llm=self._chain("llm", spec, LlmChain),
+            tts=self._chain("tts", spec, TtsChain),
             journal=self._journal,
         )
 
-    def _chain(self, kind: Kind, agent: AgentConfig, chained: Callable[..., Any]) -> Any:
+    def _chain(self, kind: Kind, spec: CallSpec, chained: Callable[..., Any]) -> Any:
         """One provider stands for itself, without a gate: there is nobody else to ask."""
         names = [
             name
-            for name in chain(kind, self._config, agent)
+            for name in chain(kind, self._config, spec.agent)
             if name != LOCAL or kind in self._local  # an agent's chain may name what is not deployed
         ]
         if not names:
-            raise ConfigurationError(f"agent {agent.id}: no {kind} provider of its chain is deployed here")
-        candidates = [self._candidate(kind, name) for name in names]
+            raise ConfigurationError(
+                f"agent {spec.agent.id}: no {kind} provider of its chain is deployed here"
+            )
+        candidates = [self._candidate(kind, name, spec) for name in names]
         if len(candidates) == 1:
             return candidates[0].provider
         return chained(candidates, budget=self._budget)
 
-    def _candidate(self, kind: Kind, name: str) -> Candidate[Any]:
+    def _candidate(self, kind: Kind, name: str, spec: CallSpec) -> Candidate[Any]:
         if name == LOCAL:
             gate = self._gates.setdefault(kind, SharedGate(f"{kind} {name}"))
             return Candidate(name, self._local[kind], gate)
-        vendor = self._vendors.setdefault((kind, name), CloudProvider(kind, name))
+        sealed = spec.provider_keys.get(entry(kind, name).key, "")
+        if sealed:
+            # The process outlives this call, and serves other companies: nothing of this one is kept.
+            vendor = CloudProvider(kind, name, sealed)
+        else:
+            vendor = self._vendors.setdefault((kind, name), CloudProvider(kind, name))
         vendor.prepare()
         return Candidate(name, vendor, AlwaysAsked())
 

@@ -29,6 +29,7 @@ from engine.dialog.events import EdgeEvent
 from engine.errors import ParleyError, Refused, TokenRefused
 from engine.link import Batch
 from engine.logs import bind
+from engine.services.provider_keys import kept
 from engine.store.open import StoreOpener
 from engine.telephony import tokens
 
@@ -171,7 +172,9 @@ class MediaEdge:
         agent = await store.agent(claims.company_id, claims.agent_id)
         if company is None or agent is None or company.status != "active":
             raise TokenRefused(f"no active company {claims.company_id} with an agent {claims.agent_id}")
+        own = {key.vendor: key.sealed for key in await kept(store, company.id)}
         return CallSpec(
+            provider_keys=own,
             call_id=claims.call_id,
             company_id=claims.company_id,
             agent=agent,

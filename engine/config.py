@@ -77,6 +77,10 @@ class Settings(BaseSettings):
     voyage_api_key: SecretStr | None = None
     cohere_api_key: SecretStr | None = None
 
+    key_encryption_keys: SecretStr | None = Field(
+        default=None, description="seals companies' own provider keys; several with commas, the first seals"
+    )
+
     registration: Literal["open", "closed"] | None = Field(
         default=None, description="whether strangers may register a company; open in development only"
     )

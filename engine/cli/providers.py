@@ -76,3 +76,28 @@ def _print_checks(done: list[Check]) -> None:
         ms = "" if each.latency_ms is None else str(each.latency_ms)
         table.add_row(each.kind, each.name, mark, ms, escape(each.detail))
     console().print(table)
+
+
+@providers.command("new-encryption-key")
+def new_encryption_key() -> None:
+    """Print a fresh key for PARLEY_KEY_ENCRYPTION_KEYS."""
+    from engine.providers.sealing import new_key
+
+    click.echo(new_key())
+
+
+@providers.command("renew-keys")
+def renew_keys() -> None:
+    """Encrypt companies' own keys again with the first of PARLEY_KEY_ENCRYPTION_KEYS."""
+    click.echo(f"{asyncio.run(_renew())} keys are encrypted with the first encryption key")
+
+
+async def _renew() -> int:
+    from engine.services.provider_keys import renew_all
+    from engine.store.open import open_store
+
+    store = await open_store(settings())
+    try:
+        return await renew_all(store, settings())
+    finally:
+        await store.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from engine.config import Settings
@@ -32,15 +33,18 @@ def chain(kind: Kind, settings: Settings, agent: AgentConfig | None = None) -> t
     return names
 
 
-def servable(kind: Kind, settings: Settings, agent: AgentConfig) -> None:
-    """Raises ConfigurationError for an agent's chain that this installation cannot serve."""
+def servable(kind: Kind, settings: Settings, agent: AgentConfig, own_keys: Container[str] = ()) -> None:
+    """Raises ConfigurationError for an agent's chain that this installation cannot serve.
+
+    `own_keys`: names of the settings for which the company has keys of its own.
+    """
     for name in chain(kind, settings, agent):
         chosen = entry(kind, name)
         if chosen.local and LOCAL not in chain(kind, settings):
             raise ConfigurationError(f"the local {kind} provider is not deployed here")
-        own = settings.provider_options.get(f"{kind}:{name}", {}).get("api_key")
-        if not (chosen.local or own or key(chosen, settings)):
-            raise ConfigurationError(f"this installation has no key for {name}")
+        given = settings.provider_options.get(f"{kind}:{name}", {}).get("api_key")
+        if not (chosen.local or chosen.key in own_keys or given or key(chosen, settings)):
+            raise ConfigurationError(f"there is no key for {name}: set one of your own (provider-keys)")
 
 
 def key(chosen: Entry, settings: Settings) -> str:
@@ -49,9 +53,14 @@ def key(chosen: Entry, settings: Settings) -> str:
     return secret.get_secret_value() if secret is not None else ""
 
 
-def vendor(kind: Kind, name: str, settings: Settings) -> Vendor:
-    """A vendor's client as this installation wants it. Raises ConfigurationError in one line."""
+def vendor(kind: Kind, name: str, settings: Settings, *, own_key: str | None = None) -> Vendor:
+    """A vendor's client as this installation wants it, with its key or a company's own.
+
+    Raises ConfigurationError in one line.
+    """
     options: dict[str, Any] = dict(settings.provider_options.get(f"{kind}:{name}", {}))
+    if own_key is not None:
+        options["api_key"] = own_key
     options.setdefault("api_key", key(entry(kind, name), settings))
     return create(kind, name, **options)
 

@@ -10,13 +10,15 @@ from engine import weights
 from engine.config import Settings
 from engine.errors import ConfigurationError
 from engine.providers.installation import servable
-from engine.providers.registry import entry
+from engine.providers.registry import Kind, entry
 from engine.services.access import Access, InUse, InvalidField, NotFound
+from engine.services.provider_keys import kept
 from engine.store import Page, Stale, Store
 from engine.store.documents import AGENTS, NUMBERS
 from models import Agent, AgentConfig, PhoneNumber, Phrases, new_id
 from models.platform import CreateAgent, CreateNumber, UpdateAgent, UpdateNumber
 
+KINDS: tuple[Kind, ...] = ("stt", "llm", "tts")
 _VARIABLE = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 
 
@@ -69,7 +71,7 @@ class Agents:
         agent = Agent(
             id=agent_id, company_id=access.company_id, config=config, variables=dict(asked.variables)
         )
-        self._check(agent)
+        await self._check(agent)
         await self._store.documents.insert(AGENTS, agent)
         return agent
 
@@ -86,7 +88,7 @@ class Agents:
         config = AgentConfig.model_validate(agent.config.model_dump() | fields)
         variables = agent.variables if asked.variables is None else dict(asked.variables)
         changed = agent.model_copy(update={"config": config, "variables": variables})
-        self._check(changed)
+        await self._check(changed)
         return await self._store.documents.replace(AGENTS, changed)
 
     async def publish(self, access: Access, agent_id: str) -> Agent:
@@ -115,7 +117,7 @@ class Agents:
         await self._store.unpublish_agent(access.company_id, agent_id)
         await self._store.documents.delete(AGENTS, access.company_id, agent_id)
 
-    def _check(self, agent: Agent) -> None:
+    async def _check(self, agent: Agent) -> None:
         """Raises InvalidField for what could not be published, spoken or served."""
         spoken(agent)
         names = {voice.name for voice in voices()}
@@ -127,9 +129,10 @@ class Agents:
                 raise InvalidField("voice", str(error)) from None
         elif voice and voice not in names:
             raise InvalidField("voice", f"there is no such voice: choose one of {', '.join(sorted(names))}")
-        for kind in ("stt", "llm", "tts"):
+        own = {key.vendor for key in await kept(self._store, agent.company_id)}
+        for kind in KINDS:
             try:
-                servable(kind, self._settings, agent.config)
+                servable(kind, self._settings, agent.config, own)
             except ConfigurationError as error:
                 raise InvalidField(f"providers.{kind}", str(error)) from None
 

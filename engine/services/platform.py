@@ -11,6 +11,7 @@ from engine.services.calls import Calls, LiveCalls
 from engine.services.companies import Companies
 from engine.services.following import Following
 from engine.services.knowledge import Knowledge, KnowledgeBackend
+from engine.services.provider_keys import ProviderKeys
 from engine.services.users import Users
 from engine.store import Store
 from engine.store.recordings import Recordings
@@ -28,6 +29,7 @@ class Platform:
     calls: Calls
     following: Following
     knowledge: Knowledge
+    provider_keys: ProviderKeys
 
     @classmethod
     def over(cls, store: Store, settings: Settings, knowledge: KnowledgeBackend, live: LiveCalls) -> Platform:
@@ -42,5 +44,6 @@ class Platform:
             numbers=Numbers(store),
             calls=Calls(store, Recordings(settings.data_dir / "recordings"), live),
             following=Following(store),
+            provider_keys=ProviderKeys(store, settings),
             knowledge=Knowledge(store, settings.data_dir, knowledge),
         )

@@ -17,6 +17,7 @@ import pytest
 
 from engine.call.record import put_record, record_of
 from engine.config import Settings
+from engine.providers.sealing import new_key
 from engine.services import passwords
 from engine.services.following import Following, Pace
 from engine.store import Store, put_company
@@ -56,6 +57,9 @@ class Firm:
     def path(self, names: Iterable[str]) -> dict[str, str]:
         """A value for each of these parameters."""
         return {name: self.values(name)[0] for name in names}
+
+
+VENDOR = "openai"
 
 
 @dataclass
@@ -106,7 +110,7 @@ async def world(folder: Path) -> AsyncIterator[World]:
     store = SqliteStore(folder / "parley.db")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "ROUNDS", 4)
-        site = Site(store, Settings(_env_file=None, data_dir=folder))
+        site = Site(store, Settings(_env_file=None, data_dir=folder, key_encryption_keys=new_key()))
         site.app.state.platform = replace(site.app.state.platform, following=Following(store, PACE))
         ours = await _firm(site, folder, "acorn-3", "+155501")
         theirs = await _firm(site, folder, MARKER, "+155502")  # later, so that its ids are above ours
@@ -146,6 +150,7 @@ async def _firm(site: Site, folder: Path, mark: str, numbers: str) -> Firm:
     document = await made(
         f"/documents/by-name/{name}", "PUT", content=f"A visit to {mark} costs 85 dollars.".encode()
     )
+    await made(f"/provider-keys/{VENDOR}", "PUT", json={"key": f"key-of-{mark}"})
     calls: list[str] = []
     for status in ("ended", "live"):
         events = _journal(owner.company, published, mark, f"CA{status}{mark}", f"{numbers}99")
@@ -161,6 +166,7 @@ async def _firm(site: Site, folder: Path, mark: str, numbers: str) -> Firm:
             "user_id": tuple(person.user for person in people.values()),
             "key_id": tuple(keys),
             "call_id": tuple(calls),
+            "vendor": (VENDOR,),
             "name": (name,),
             "number": (f"{numbers}99",),
         },

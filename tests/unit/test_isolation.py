@@ -25,7 +25,7 @@ from tests.unit.openapi_routes import Operation, operations
 
 REFUSED = {401, 403, 404}
 CONFLICTS = REFUSED | {409, 422}
-NAMES = {"name", "number"}
+NAMES = {"name", "number", "vendor"}
 """Parameters that are no ids: two companies may have a file of one name, or a caller of one number."""
 HIDDEN = {"/openapi.json", "/docs", "/docs/oauth2-redirect", "/talk", "/talk/{name}"}
 """Not in the document; they know of no company."""
@@ -65,6 +65,9 @@ LEAST = {
     f"GET {C}/api-keys": OWNER,
     f"POST {C}/api-keys": OWNER,
     f"DELETE {C}/api-keys/{{key_id}}": OWNER,
+    f"GET {C}/provider-keys": OWNER,
+    f"PUT {C}/provider-keys/{{vendor}}": OWNER,
+    f"DELETE {C}/provider-keys/{{vendor}}": OWNER,
     f"GET {C}/agents": AGENT,
     f"POST {C}/agents": MANAGER,
     f"GET {C}/agents/{{agent_id}}": AGENT,

@@ -299,11 +299,12 @@ def log() -> Iterator[io.StringIO]:
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(logging.Formatter(logs.FORMAT))
-    parley, root, client = (logging.getLogger(name) for name in ("parley", "", "httpx"))
-    before = [(one, one.handlers[:], one.level, one.propagate) for one in (parley, root, client)]
-    parley.handlers.clear()
+    root, client, *ours = (logging.getLogger(name) for name in ("", "httpx", *logs.OURS))
+    before = [(one, one.handlers[:], one.level, one.propagate) for one in (root, client, *ours)]
+    for logger in ours:
+        logger.handlers.clear()
     logs.set_up_logging()
-    for logger in (parley, root):
+    for logger in (root, *ours):
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
     client.setLevel(logging.WARNING)  # the test's own, and no part of a server
