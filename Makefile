@@ -26,6 +26,7 @@ test: test-unit test-cluster test-e2e
 
 test-weights: install
 	$(BIN)/parley models pull --dev
+	$(BIN)/parley models pull whisper-base
 
 test-unit: test-weights
 	$(BIN)/pytest tests/unit tests/vendors -n 2

@@ -229,3 +229,12 @@ def test_nobody_is_not_understood(whisper: WhisperDecoder, speech: bytes) -> Non
 def test_what_cannot_run_here_is_a_clear_error() -> None:
     with pytest.raises(ConfigurationError, match="as int3"):
         WhisperDecoder.load(_weights("whisper-tiny.en"), WhisperOptions(device="cpu", compute_type="int3"))
+
+
+@pytest.mark.parametrize("language", ["fr", "fr-CA", "auto"])
+def test_another_language_is_transcribed_and_found(language: str) -> None:
+    """With the multilingual starter model, and a real recording."""
+    french = wav.read_wav(Path(__file__).parents[1] / "data" / "french.wav").pcm
+    transcript = WhisperDecoder.load(folder("whisper-base")).transcribe(g711.pcm_to_ulaw(french), language)
+    assert "ouvrez-vous le samedi matin" in transcript.text
+    assert transcript.language == "fr"
