@@ -1,8 +1,8 @@
 """Embeddings by Google: the Gemini API's `batchEmbedContents`.
 
-Source: ai.google.dev/api/embeddings and ai.google.dev/gemini-api/docs/embeddings. Of gemini-embedding-001 only
-vectors of 3,072 numbers come with length 1; the base sees to the others. What becomes of a text of more than
-the model's 2,048 tokens (8,192 from version 2 on) is not documented.
+Source: ai.google.dev/api/embeddings and ai.google.dev/gemini-api/docs/embeddings. gemini-embedding-001 sends
+vectors of length 1 only where they have 3,072 numbers; the base sees to the others. What becomes of a text of
+more than the model's 2,048 tokens (8,192 from version 2 on) is not documented.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class VendorEmbedder(Vendor):
     batch: ClassVar[int]
     """The most texts the vendor takes in a request."""
     batch_bytes: ClassVar[float] = math.inf
-    """The most text in a request, in bytes of UTF-8, where the vendor limits tokens: each is a byte or more."""
+    """The most text in a request, in bytes of UTF-8, where the vendor limits tokens: none is shorter."""
     extras: ClassVar[frozenset[str]] = frozenset({"dimension"})
 
     def __init__(self, options: VendorOptions) -> None:
