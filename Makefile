@@ -32,6 +32,7 @@ test-unit: test-weights
 
 test-cluster: test-weights
 	$(BIN)/pytest tests/cluster
+	$(BIN)/pytest tests/servers
 
 test-e2e: test-weights
 	$(BIN)/pytest tests/e2e

@@ -7,3 +7,4 @@ Nothing in here holds rules: those are in the engine, testable without Ray.
 NAMESPACE = "parley"
 SWITCHBOARD = "switchboard"
 RECORDER = "recorder"
+BREAKERS = "breakers"

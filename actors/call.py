@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -12,14 +13,16 @@ from ray.serve.exceptions import RayServeException
 
 from actors import NAMESPACE, RECORDER, SWITCHBOARD
 from actors.journal import RemoteJournal
-from actors.services import handles, local_services, stub_services
+from actors.services import Providers, handles, stub_services
 from engine.call.conductor import Conductor
 from engine.call.services import Services
-from engine.call.spec import Attach, Attached, NotThisCall
+from engine.call.spec import Attach, Attached, CallSpec, NotThisCall
+from engine.config import settings
 from engine.dialog.commands import EdgeCommand
 from engine.dialog.events import EdgeEvent
 from engine.link import Batch
-from engine.logs import set_up_logging
+from engine.logs import bind, set_up_logging
+from engine.providers.installation import local_kinds
 from engine.providers.stub import StubDelays
 
 log = logging.getLogger("parley.call")
@@ -38,7 +41,7 @@ class CallActor:
         set_up_logging()
         self._stubs = stubs
         self._name = ray.get_runtime_context().get_actor_name() or ""
-        self._services: Services | None = None
+        self._services: Callable[[CallSpec], Services] | None = None
         self._switchboard = ray.get_actor(SWITCHBOARD, NAMESPACE)
         self._conductor: Conductor | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -51,16 +54,18 @@ class CallActor:
         """
         journal = RemoteJournal(ray.get_actor(RECORDER, NAMESPACE))
         if self._stubs is not None:
-            self._services = stub_services(self._stubs, journal)
+            stubs = stub_services(self._stubs, journal)
+            self._services = lambda _: stubs
             return self._name
+        kinds = {"knowledge", *local_kinds(settings())}
         while True:
             try:
-                opened = handles()
+                opened = handles(kinds)
                 break
             except RayServeException:
                 await asyncio.sleep(APPLICATION_POLL_S)
         await asyncio.gather(*(handle.info.remote() for handle in opened.values()))
-        self._services = local_services(opened, journal)
+        self._services = Providers(settings(), opened, journal).services
         return self._name
 
     async def attach(self, attach: Attach) -> Attached:
@@ -79,7 +84,8 @@ class CallActor:
             await self.warm()
         assert self._services is not None
         self._calls += 1
-        conductor = Conductor(attach, self._services)
+        bind(call_id=attach.spec.call_id, company_id=attach.spec.company_id)
+        conductor = Conductor(attach, self._services(attach.spec))
         self._conductor = conductor
         try:
             await conductor.start()

@@ -9,6 +9,7 @@ import ray
 
 from engine import switches
 from engine.errors import ConfigurationError
+from engine.logs import set_up_logging
 
 LOOPBACK = "127.0.0.1"
 
@@ -16,6 +17,7 @@ LOOPBACK = "127.0.0.1"
 def prepare_replica() -> None:
     """First thing in a Serve replica's constructor. Raises ConfigurationError without the needed switches."""
     switches.check(os.environ)
+    set_up_logging()
     ip: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
     if ip == LOOPBACK:
         keep_grpc_on_loopback()

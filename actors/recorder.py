@@ -20,6 +20,8 @@ from engine.call.recording import NotRecorded
 from engine.call.tape import Block
 from engine.config import settings
 from engine.errors import ParleyError
+from engine.metrics import CallMetrics
+from engine.services.housekeeping import Housekeeping
 from engine.store import Conflict
 from engine.store.open import StoreOpener
 from engine.store.recordings import Recordings
@@ -28,6 +30,7 @@ from models.call import CallEvent
 log = logging.getLogger("parley.recorder")
 T = TypeVar("T")
 
+HOUSEKEEPING_S = 3600.0
 LISTED = frozenset({"call_started", "call_ended"})
 """Kinds of events that change a call's line in the list."""
 
@@ -42,7 +45,19 @@ class Recorder:
         self._recordings = Recordings(settings().data_dir / "recordings")
         # One thread: files are written one block after the other, and never on the loop of the journals.
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="recordings")
+        self._metrics = CallMetrics()
         self._listing: set[asyncio.Task[None]] = set()
+        self._house = asyncio.create_task(self._keep_house())
+
+    async def _keep_house(self) -> None:
+        """Every hour, remove what has passed its time."""
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_S)
+            try:
+                swept = await Housekeeping(await self._store.get(), self._recordings).sweep()
+                log.info("housekeeping: %d calls and %d tokens are gone", swept.calls, swept.tokens)
+            except ParleyError as error:
+                log.warning("housekeeping is put off: %s", error)
 
     async def append(self, events: Sequence[CallEvent]) -> bool:
         """Durable when it returns True; False when another actor wrote these numbers."""
@@ -50,6 +65,7 @@ class Recorder:
             await (await self._store.get()).append_events(events)
         except Conflict:
             return False
+        self._metrics.saw(events)
         if any(event.kind in LISTED for event in events):
             # Nobody on the line waits for the list of calls.
             task = asyncio.create_task(self._list(events[0].company_id, events[0].call_id))
@@ -64,6 +80,10 @@ class Recorder:
             await put_record(store, record_of(await store.events(company_id, call_id)))
         except ParleyError as error:
             log.error("call %s: not in the list of calls: %s", call_id, error)
+
+    async def metrics(self) -> str:
+        """What was written since this actor began, in Prometheus' text format."""
+        return self._metrics.text()
 
     async def read(self, company_id: str, call_id: str) -> list[CallEvent]:
         return await (await self._store.get()).events(company_id, call_id)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from grpc import RpcError
@@ -10,8 +11,12 @@ from ray import serve
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
+from actors.breakers import SharedGate
+from actors.cloud import CloudProvider
 from engine.call.services import Services
-from engine.errors import ProviderUnavailable
+from engine.call.spec import CallSpec
+from engine.config import Settings
+from engine.errors import ConfigurationError, ProviderError, ProviderUnavailable
 from engine.providers.base import (
     ChatDelta,
     ChatRequest,
@@ -20,7 +25,13 @@ from engine.providers.base import (
     SpeechRequest,
     SttSession,
     Transcript,
+    TurnModel,
 )
+from engine.providers.failover.breaker import RetryBudget
+from engine.providers.failover.chains import Candidate, LlmChain, SttChain, TtsChain
+from engine.providers.failover.race import Gate
+from engine.providers.installation import chain
+from engine.providers.registry import LOCAL, Kind, entry
 from engine.providers.stt.session import BufferedSession
 from engine.providers.stub import (
     StubDelays,
@@ -73,7 +84,7 @@ class LocalLanguageModel:
     def __init__(self, handle: Any) -> None:
         self._handle = handle.options(stream=True)
 
-    async def generate(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
+    async def generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
         stream = self._handle.generate.remote(request)
         try:
             async for delta in stream:
@@ -89,6 +100,8 @@ class LocalTts:
         self._handle = handle
 
     async def synthesise(self, request: SpeechRequest) -> Speech:
+        if ":" in request.voice:  # a vendor's: what is local speaks in its own
+            request = replace(request, voice="")
         speech: Speech = await _ask("tts", self._handle.synthesise.remote(request))
         return speech
 
@@ -105,20 +118,90 @@ def _line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[-1][:300]
 
 
-def handles() -> dict[str, Any]:
-    """Handles of the five internal applications."""
-    return {name: serve.get_app_handle(name) for name in ("stt", "turn", "knowledge", "llm", "tts")}
+def handles(kinds: Iterable[str]) -> dict[str, Any]:
+    """Handles of the internal applications that are needed."""
+    return {name: serve.get_app_handle(name) for name in kinds}
 
 
-def local_services(handles: dict[str, Any], journal: Any) -> Services:
-    return Services(
-        stt=LocalStt(handles["stt"]),
-        turn=LocalTurnModel(handles["turn"]),
-        knowledge=LocalKnowledge(handles["knowledge"]),
-        llm=LocalLanguageModel(handles["llm"]),
-        tts=LocalTts(handles["tts"]),
-        journal=journal,
-    )
+class AlwaysAsked:
+    """A vendor's gate: its actor's breaker decides, and says no at once."""
+
+    def admit(self, now: float) -> bool:
+        return True
+
+    def succeeded(self) -> None: ...
+    def failed(self, error: ProviderError, now: float) -> None: ...
+    def broke(self, error: ProviderError, now: float) -> None: ...
+    def abandoned(self) -> None: ...
+
+
+class Providers:
+    """A call process's way to every provider, local ones and vendors, and the chains of them."""
+
+    def __init__(self, config: Settings, opened: Mapping[str, Any], journal: Any) -> None:
+        self._config = config
+        self._journal = journal
+        self._turn: TurnModel = LocalTurnModel(opened["turn"]) if "turn" in opened else NoTurnModel()
+        self._knowledge = LocalKnowledge(opened["knowledge"])
+        makers: dict[str, Callable[[Any], Any]] = {
+            "stt": LocalStt,
+            "llm": LocalLanguageModel,
+            "tts": LocalTts,
+        }
+        self._local = {kind: make(opened[kind]) for kind, make in makers.items() if kind in opened}
+        self._gates: dict[str, Gate] = {}
+        self._vendors: dict[tuple[Kind, str], CloudProvider] = {}
+        self._budget = RetryBudget()
+
+    def services(self, spec: CallSpec) -> Services:
+        """For a call; its agent's vendors are started. Raises ConfigurationError for a wrong chain."""
+        return Services(
+            stt=self._chain("stt", spec, SttChain),
+            turn=self._turn,
+            knowledge=self._knowledge,
+            llm=self._chain("llm", spec, LlmChain),
+            tts=self._chain("tts", spec, TtsChain),
+            journal=self._journal,
+        )
+
+    def _chain(self, kind: Kind, spec: CallSpec, chained: Callable[..., Any]) -> Any:
+        """One provider stands for itself, without a gate: there is nobody else to ask."""
+        names = [
+            name
+            for name in chain(kind, self._config, spec.agent)
+            if name != LOCAL or kind in self._local  # an agent's chain may name what is not deployed
+        ]
+        if not names:
+            raise ConfigurationError(
+                f"agent {spec.agent.id}: no {kind} provider of its chain is deployed here"
+            )
+        candidates = [self._candidate(kind, name, spec) for name in names]
+        if len(candidates) == 1:
+            return candidates[0].provider
+        return chained(candidates, budget=self._budget)
+
+    def _candidate(self, kind: Kind, name: str, spec: CallSpec) -> Candidate[Any]:
+        if name == LOCAL:
+            gate = self._gates.setdefault(kind, SharedGate(f"{kind} {name}"))
+            return Candidate(name, self._local[kind], gate)
+        sealed = spec.provider_keys.get(entry(kind, name).key, "")
+        if sealed:
+            # The process outlives this call, and serves other companies: nothing of this one is kept.
+            vendor = CloudProvider(kind, name, sealed)
+        else:
+            vendor = self._vendors.setdefault((kind, name), CloudProvider(kind, name))
+        vendor.prepare()
+        return Candidate(name, vendor, AlwaysAsked())
+
+
+class NoTurnModel:
+    """Where there is no turn model, words and silence decide."""
+
+    async def score(self, audio: bytes) -> float:
+        return 0.5
+
+    async def words(self, text: str, language: str) -> float:
+        return 0.5
 
 
 def stub_services(delays: StubDelays, journal: Any) -> Services:

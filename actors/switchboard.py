@@ -203,9 +203,11 @@ class Switchboard:
         self._draining = True
         return len(self._leases)
 
-    async def wind_up(self) -> None:
-        """Let every agent say goodbye and hang up."""
+    async def wind_up(self, call_id: str | None = None) -> None:
+        """Let the agent of a call, or every agent, say goodbye and hang up."""
         for held in list(self._leases.values()):
+            if call_id not in (None, held.lease.call_id):
+                continue
             actor = _actor(held.lease.actor)
             if actor is not None:
                 actor.wind_up.remote(held.lease.call_id)
@@ -216,6 +218,7 @@ class Switchboard:
             "calls": [held.lease.call_id for held in self._leases.values()],
             "idle": list(self._idle),
             "draining": self._draining,
+            "max_calls": self._max_calls,
         }
 
     # The pool of actors

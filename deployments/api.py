@@ -12,15 +12,15 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import ray
 from fastapi import FastAPI
 from grpc import RpcError
 from ray import serve
-from ray.actor import ActorHandle
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import RayError
 from ray.serve import Application
 from ray.serve.exceptions import RayServeException
 
+from actors import RECORDER, SWITCHBOARD
+from actors.named import NamedActor
 from actors.node import prepare_replica
 from engine import switches
 from engine.api.app import Tenants, create_app
@@ -33,24 +33,38 @@ from engine.store import Store
 from engine.store.open import connect
 
 logger = logging.getLogger(__name__)
-SWITCHBOARD = "switchboard"
-NAMESPACE = "parley"
 KNOWLEDGE_S = 10.0
 
 
 class ClusterBackend:
-    """`engine.api.backend.ApiBackend` over the Switchboard actor. Its deadlines are the API's."""
+    """`engine.api.backend.ApiBackend` over the named actors. Its deadlines are the API's."""
 
     def __init__(self, store: Store) -> None:
-        self._switchboard: ActorHandle[Any] | None = None
+        self._switchboard = NamedActor(SWITCHBOARD)
+        self._recorder = NamedActor(RECORDER)
         self._numbers = Numbers(store)
 
     async def capacity(self, company_id: str) -> str | None:
-        reason: str | None = await self._ask("capacity", company_id)
+        reason: str | None = await _ask(self._switchboard, "capacity", company_id)
         return reason
 
     async def live(self, call_id: str) -> bool:
-        return bool(await self._ask("live", call_id))
+        return bool(await _ask(self._switchboard, "live", call_id))
+
+    async def wind_up(self, call_id: str) -> None:
+        await _ask(self._switchboard, "wind_up", call_id)
+
+    async def metrics(self) -> str:
+        stats, counted = await asyncio.gather(
+            _ask(self._switchboard, "stats"), _ask(self._recorder, "metrics")
+        )
+        now = {
+            "parley_calls_live": len(stats["calls"]),
+            "parley_calls_limit": stats["max_calls"],
+            "parley_call_actors_idle": len(stats["idle"]),
+        }
+        gauges = "".join(f"# TYPE {name} gauge\n{name} {value}\n" for name, value in now.items())
+        return gauges + str(counted)
 
     async def agent_for_number(self, number: str) -> tuple[str, str] | None:
         """Whoever has the number; in development the demo agent answers all others."""
@@ -61,28 +75,20 @@ class ClusterBackend:
 
     async def ready(self) -> Mapping[str, str | None]:
         try:
-            await self._ask("capacity", DEMO_COMPANY)
+            await _ask(self._switchboard, "capacity", DEMO_COMPANY)
         except ProviderUnavailable as error:
             return {SWITCHBOARD: str(error)}
         return {SWITCHBOARD: None}
 
-    async def _ask(self, method: str, argument: str) -> Any:
-        """What the Switchboard answers; a handle to a dead one is looked up again the next time.
 
-        Raises ProviderUnavailable.
-        """
-        try:
-            if self._switchboard is None:
-                # get_actor asks the cluster's control store and blocks while it does.
-                self._switchboard = await asyncio.to_thread(ray.get_actor, SWITCHBOARD, NAMESPACE)
-            return await getattr(self._switchboard, method).remote(argument)
-        except (RayError, ValueError) as error:
-            if isinstance(error, (RayActorError, ValueError)):
-                self._switchboard = None
-            raise ProviderUnavailable(
-                "the switchboard cannot be reached: calls are not taken until it is back",
-                provider=SWITCHBOARD,
-            ) from error
+async def _ask(actor: NamedActor, method: str, *arguments: object) -> Any:
+    """What a named actor answers. Raises ProviderUnavailable."""
+    try:
+        return await actor.ask(lambda handle: getattr(handle, method).remote(*arguments))
+    except (RayError, ValueError) as error:
+        raise ProviderUnavailable(
+            f"the {actor.name} cannot be reached: calls are not taken until it is back", provider=actor.name
+        ) from error
 
 
 class ClusterKnowledge:

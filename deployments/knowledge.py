@@ -6,7 +6,7 @@ With the embedded index there is one replica, as one process may hold its folder
 
 # No `from __future__ import annotations`: Serve needs the class itself in `build`'s annotation.
 
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
@@ -15,8 +15,7 @@ from ray.serve import Application
 from actors.node import prepare_replica, refuse_several_nodes
 from engine.config import settings
 from engine.errors import ConfigurationError
-from engine.logs import set_up_logging
-from engine.providers.base import Passage
+from engine.providers.base import Embedder, Passage
 
 WARM_UP = "What are your opening hours?"
 
@@ -47,15 +46,22 @@ class KnowledgeReplica:
         from engine.knowledge.parse.sandbox import read_document
         from engine.knowledge.retrieve import Retriever
         from engine.providers.embeddings.sentence_transformer import SentenceTransformerEmbedder
+        from engine.providers.installation import chain, vendor
+        from engine.providers.registry import LOCAL
         from engine.store.open import open_store
         from engine.weights import folder
 
         prepare_replica()
         if settings().qdrant_url is None:
             refuse_several_nodes("the knowledge index", "set PARLEY_QDRANT_URL to a Qdrant server")
-        set_up_logging()
-        self._embedder = SentenceTransformerEmbedder(folder(args.model), device=args.device)
-        self._space = Space(args.model, self._embedder.dimension)
+        [name] = chain("embeddings", settings())
+        if name == LOCAL:
+            self._embedder: Embedder = SentenceTransformerEmbedder(folder(args.model), device=args.device)
+            # Local indexes are made under the model's name alone.
+            self._space = Space(args.model, self._embedder.dimension)
+        else:
+            self._embedder = cast(Embedder, vendor("embeddings", name, settings()))
+            self._space = Space(self._embedder.space, self._embedder.dimension)
         self._index = await open_index(self._space)
         self._retriever = Retriever(self._embedder, self._index)
         await self._retriever.search("warm-up", WARM_UP, 1)

@@ -28,7 +28,8 @@ from engine.dialog.commands import EdgeCommand
 from engine.dialog.events import EdgeEvent
 from engine.errors import ParleyError, Refused, TokenRefused
 from engine.link import Batch
-from engine.logs import set_up_logging
+from engine.logs import bind
+from engine.services.provider_keys import kept
 from engine.store.open import StoreOpener
 from engine.telephony import tokens
 
@@ -110,7 +111,6 @@ class MediaEdge:
         prepare_replica()
         if settings().mongodb_url is None:
             refuse_several_nodes("SQLite")
-        set_up_logging()
         keep_sockets_while_draining()
         # `serve deploy` starts nothing but deployments; where they run already this finds them.
         recorder()
@@ -126,6 +126,7 @@ class MediaEdge:
         """One call. A refusal closes before the handshake is accepted: the peer sees HTTP 403."""
         try:
             claims = tokens.verify(token, settings().signing_secret())
+            bind(call_id=claims.call_id, company_id=claims.company_id)
             spec = await asyncio.wait_for(self._spec(claims), STORE_S)
             lease = await asyncio.wait_for(self._admit(spec, claims), ADMIT_S)
         except (ParleyError, TimeoutError, RayError) as error:
@@ -171,7 +172,9 @@ class MediaEdge:
         agent = await store.agent(claims.company_id, claims.agent_id)
         if company is None or agent is None or company.status != "active":
             raise TokenRefused(f"no active company {claims.company_id} with an agent {claims.agent_id}")
+        own = {key.vendor: key.sealed for key in await kept(store, company.id)}
         return CallSpec(
+            provider_keys=own,
             call_id=claims.call_id,
             company_id=claims.company_id,
             agent=agent,

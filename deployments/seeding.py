@@ -7,6 +7,7 @@ from ray import serve
 from engine import demo
 from engine.config import settings
 from engine.providers.base import SpeechRequest
+from engine.providers.installation import local_kinds
 from engine.speech.normalise import normalise
 from engine.store import put_company
 from engine.store.open import open_store
@@ -27,6 +28,8 @@ async def seed(knowledge: tuple[str, str] | None) -> tuple[str, int]:
     text, source = knowledge or (demo.knowledge(), "clinic.txt")
     handle = serve.get_app_handle("knowledge")
     passages: int = await handle.ingest.remote(agent.company_id, DEMO_DOCUMENT, source, text)
+    if "tts" not in local_kinds(settings()):
+        return source, passages
     tts = serve.get_app_handle("tts")
     for phrase in agent.phrases.model_dump().values():
         spoken = normalise(phrase, agent.language).text

@@ -32,6 +32,7 @@ from deployments.seeding import seed, seed_for_stubs
 from engine import switches
 from engine.config import settings
 from engine.errors import ConfigurationError, DocumentError, ParleyError
+from engine.providers.installation import local_kinds
 from engine.providers.stub import read_delays
 from engine.telephony.tokens import local_url
 
@@ -84,6 +85,13 @@ def without_models(config: ServeDeploySchema) -> ServeDeploySchema:
     """Only the applications that take traffic: the others are models."""
     routed = [app for app in config.applications if app.route_prefix is not None]
     return config.model_copy(update={"applications": routed})
+
+
+def only_needed(config: ServeDeploySchema) -> ServeDeploySchema:
+    """Without the models that no chain of providers asks: vendors serve those kinds alone."""
+    idle = {"stt", "llm", "tts", "turn"} - local_kinds(settings())
+    needed = [app for app in config.applications if app.name not in idle]
+    return config.model_copy(update={"applications": needed})
 
 
 def read_knowledge(path: Path) -> tuple[str, str]:
@@ -173,6 +181,8 @@ async def main(arguments: argparse.Namespace) -> None:
     stubs = None
     if arguments.stubs is not None:
         stubs, config = read_delays(arguments.stubs, settings().environment), without_models(config)
+    else:
+        config = only_needed(config)
     info = settings().data_dir / "server.json"
     with local_ray():
         address = ray.get_runtime_context().gcs_address

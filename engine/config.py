@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -23,8 +23,8 @@ from engine.errors import ConfigurationError
 MIN_SECRET_CHARS = 32
 _PREFIX = "PARLEY_"
 _URL = re.compile(r"https?://[^\s/]+")
-_OTHERS = frozenset({"PARLEY_NUM_CPUS"})
-"""Read elsewhere, before there are settings."""
+_OTHERS = frozenset({"PARLEY_NUM_CPUS", "PARLEY_API_URL", "PARLEY_API_KEY"})
+"""Read elsewhere: before there are settings, or by a client of the API, which may run on another machine."""
 _MONGODB = re.compile(r"mongodb(\+srv)?://.")
 
 
@@ -57,6 +57,30 @@ class Settings(BaseSettings):
     llm_model: str | None = None
     llm_api_key: SecretStr | None = None
 
+    stt_provider: str = Field(default="local", description="who transcribes; several with commas, in order")
+    llm_provider: str = "local"
+    tts_provider: str = "local"
+    embeddings_provider: str = Field(default="local", description="one: other vectors are another index")
+    turn_model: Literal["local", "none"] = "local"
+    provider_options: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description='per "kind:name": model, voice, base_url, extra, ...'
+    )
+    groq_api_key: SecretStr | None = None
+    openai_api_key: SecretStr | None = None
+    deepgram_api_key: SecretStr | None = None
+    assemblyai_api_key: SecretStr | None = None
+    anthropic_api_key: SecretStr | None = None
+    gemini_api_key: SecretStr | None = None
+    elevenlabs_api_key: SecretStr | None = None
+    google_api_key: SecretStr | None = None
+    azure_speech_key: SecretStr | None = None
+    voyage_api_key: SecretStr | None = None
+    cohere_api_key: SecretStr | None = None
+
+    key_encryption_keys: SecretStr | None = Field(
+        default=None, description="seals companies' own provider keys; several with commas, the first seals"
+    )
+
     registration: Literal["open", "closed"] | None = Field(
         default=None, description="whether strangers may register a company; open in development only"
     )
@@ -67,6 +91,12 @@ class Settings(BaseSettings):
     warm_calls: int = Field(default=2, ge=1, description="call actors kept, at least two of them spare")
     max_call_s: float = Field(default=1800.0, gt=0)
     reconnect_grace_s: float = Field(default=4.0, ge=0, description="how long a call outlives its socket")
+    metrics_token: SecretStr | None = Field(
+        default=None, description="lets a Prometheus on another machine read /metrics"
+    )
+    log_format: Literal["json", "text"] | None = Field(
+        default=None, description="text in development, JSON in production"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @model_validator(mode="after")
@@ -86,6 +116,10 @@ class Settings(BaseSettings):
         if (self.llm_base_url is None) != (self.llm_model is None):
             raise ValueError("PARLEY_LLM_BASE_URL and PARLEY_LLM_MODEL go together: set both or neither")
         return self
+
+    @property
+    def logs_json(self) -> bool:
+        return (self.log_format or {"development": "text"}.get(self.environment, "json")) == "json"
 
     @property
     def registration_open(self) -> bool:

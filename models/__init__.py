@@ -7,7 +7,7 @@ from models.document import Document, TenantDocument
 from models.ids import dated_id, new_id
 from models.knowledge import KnowledgeDocument
 from models.number import PhoneNumber
-from models.user import ApiKey, RefreshToken, ResetToken, Role, User
+from models.user import ApiKey, ProviderKey, RefreshToken, ResetToken, Role, User
 
 __all__ = [
     "Agent",
@@ -21,6 +21,7 @@ __all__ = [
     "KnowledgeDocument",
     "PhoneNumber",
     "Phrases",
+    "ProviderKey",
     "RefreshToken",
     "ResetToken",
     "Role",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from models.fields import Email, Name, Password, Secret
-from models.user import ApiKey, Role, User
+from models.user import ApiKey, ProviderKey, Role, User
 
 
 class Request(BaseModel):
@@ -143,3 +143,23 @@ class NewKey(BaseModel):
 
     key: Key
     secret: str
+
+
+class SetOwnKey(Request):
+    key: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{8,500}$")]
+
+
+class OwnKey(BaseModel):
+    """A company's own key of a vendor. `hint`: how it ends."""
+
+    id: str
+    company_id: str
+    vendor: str
+    hint: str
+    version: int
+    updated_at: AwareDatetime
+
+    @classmethod
+    def of(cls, key: ProviderKey) -> Self:
+        fields = key.model_dump(include=set(cls.model_fields))
+        return cls(**fields | {"vendor": key.vendor.split("_")[0]})

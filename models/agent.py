@@ -33,6 +33,15 @@ class Phrases(BaseModel):
     closing: str = "Thank you for calling. Goodbye."
 
 
+class Providers(BaseModel):
+    """Who serves this agent, in order of preference; an empty chain means the installation's own."""
+
+    model_config = ConfigDict(frozen=True)
+    stt: tuple[str, ...] = ()
+    llm: tuple[str, ...] = ()
+    tts: tuple[str, ...] = ()
+
+
 class TurnTaking(BaseModel):
     """When the agent speaks and when it yields. Times in ms."""
 
@@ -64,12 +73,21 @@ class AgentConfig(BaseModel):
     """Worked exchanges for small models; none means the installation's starter examples."""
     phrases: Phrases = Phrases()
     turn_taking: TurnTaking = TurnTaking()
+    providers: Providers = Providers()
     max_tokens: int = Field(default=60, ge=1, le=4096)
     temperature: float = Field(default=0.0, ge=0, le=2)
     min_score: float = Field(default=0.43, description="below it a passage does not answer the question")
     passages: int = Field(default=2, ge=1, le=20, description="passages given to the model for a turn")
     record: bool = False
+    recording_notice: str = ""
+    """Said before the greeting where calls are recorded."""
     max_call_s: float | None = None
+
+    @property
+    def opening(self) -> str:
+        """The first thing that a caller hears."""
+        notice = f"{self.recording_notice} " if self.record and self.recording_notice else ""
+        return notice + self.phrases.greeting
 
 
 class Agent(TenantDocument):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from models.accounts import Request, Update
-from models.agent import Example, Phrases, TurnTaking
+from models.agent import Example, Phrases, Providers, TurnTaking
 from models.call import CallRecord, Turn
 from models.fields import E164, Id, Language, Name, Phrase, Prompt
 
+VoiceName = Annotated[str, StringConstraints(max_length=128, pattern=r"^([a-z]{2,32}:)?[A-Za-z0-9_.-]*$")]
+"""A local voice's name, or VENDOR:VOICE: providers other than that vendor then use their own."""
 VariableName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 Variables = Annotated[dict[VariableName, Phrase], Field(max_length=50)]
 
@@ -40,37 +42,67 @@ class TurnTakingIn(TurnTaking):
         return self
 
 
+ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,32}$")]
+Chain = Annotated[tuple[ProviderName, ...], Field(max_length=8)]
+
+
+class ProvidersIn(Providers):
+    """Who serves an agent; that each name is known is checked by the service."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    stt: Chain = ()
+    llm: Chain = ()
+    tts: Chain = ()
+
+
+class ExampleIn(Example):
+    """A worked exchange, with its bounds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        for name, text in self.model_dump().items():
+            if len(text) > 2_000:
+                raise ValueError(f"{name}: 2000 characters at most")
+        return self
+
+
 class CreateAgent(Request):
     name: Name
     language: Language = "en"
-    voice: Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9_.-]*$")] = ""
+    voice: VoiceName = ""
     prompt: Prompt = "You answer the phone for a company. Answer briefly, only from the facts."
     variables: Variables = Field(default_factory=dict)
-    examples: tuple[Example, ...] = Field(default=(), max_length=20)
+    examples: tuple[ExampleIn, ...] = Field(default=(), max_length=20)
     phrases: PhrasesIn = PhrasesIn()
     turn_taking: TurnTakingIn = TurnTakingIn()
+    providers: ProvidersIn = ProvidersIn()
     max_tokens: int = Field(default=60, ge=1, le=4096)
     temperature: float = Field(default=0.0, ge=0, le=2)
     min_score: float = Field(default=0.43, ge=-1, le=1)
     passages: int = Field(default=2, ge=1, le=20)
     record: bool = False
+    recording_notice: Phrase | Literal[""] = ""
     max_call_s: float | None = Field(default=None, ge=10, le=86_400)
 
 
 class UpdateAgent(Update):
     name: Name | None = None
     language: Language | None = None
-    voice: Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9_.-]*$")] | None = None
+    voice: VoiceName | None = None
     prompt: Prompt | None = None
     variables: Variables | None = None
-    examples: tuple[Example, ...] | None = Field(default=None, max_length=20)
+    examples: tuple[ExampleIn, ...] | None = Field(default=None, max_length=20)
     phrases: PhrasesIn | None = None
     turn_taking: TurnTakingIn | None = None
+    providers: ProvidersIn | None = None
     max_tokens: int | None = Field(default=None, ge=1, le=4096)
     temperature: float | None = Field(default=None, ge=0, le=2)
     min_score: float | None = Field(default=None, ge=-1, le=1)
     passages: int | None = Field(default=None, ge=1, le=20)
     record: bool | None = None
+    recording_notice: Phrase | Literal[""] | None = None
     max_call_s: float | None = Field(default=None, ge=10, le=86_400)
 
 
@@ -104,6 +136,8 @@ class TurnDetail(Turn):
     """What the agent was about to say; `agent` is what was heard of it."""
     kind: str = ""
     served: dict[str, str] = Field(default_factory=dict)
+    routes: dict[str, list[dict[str, Any]]] = Field(default_factory=dict)
+    """Stage -> what was decided (provider, what, after_ms) where not simply the first provider answered."""
     tokens: dict[str, int] = Field(default_factory=dict)
     at_ms: float = 0.0
 
@@ -126,6 +160,13 @@ class Transcript(BaseModel):
     call_id: str
     started_at: AwareDatetime
     lines: list[Line]
+
+
+class Forgotten(BaseModel):
+    """`calls`: that were removed; `live`: that go on, and were not."""
+
+    calls: int
+    live: int
 
 
 class Passages(BaseModel):

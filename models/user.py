@@ -67,3 +67,12 @@ class ApiKey(TenantDocument):
     role: Role
     revoked: bool = False
     last_used_at: AwareDatetime | None = None
+
+
+class ProviderKey(TenantDocument):
+    """A company's own key of a cloud vendor, sealed. `vendor`: the setting that it stands in for, such as
+    `groq_api_key`; `hint`: its last characters."""
+
+    vendor: str
+    sealed: str
+    hint: str

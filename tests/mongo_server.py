@@ -70,10 +70,13 @@ def _environment() -> Path:
 
 def _python() -> Path:
     pyenv = Path(os.environ.get("PYENV_ROOT") or "~/.pyenv").expanduser() / "versions"
+    # Where this very Python lies among others, as pyenv and uv keep them, those are tried too.
+    folders = (pyenv, Path(sys.base_prefix).parent)
     for version in VERSIONS:
         found = shutil.which(f"python{version}")
         # A shim of pyenv may stand for a version that is not chosen: whether it runs is what counts.
-        candidates = [*([Path(found)] if found else []), *sorted(pyenv.glob(f"{version}*/bin/python"))]
+        candidates = [Path(found)] if found else []
+        candidates += [each for folder in folders for each in sorted(folder.glob(f"{version}*/bin/python"))]
         for candidate in candidates:
             if subprocess.run([candidate, "-c", ""], capture_output=True).returncode == 0:
                 return candidate

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Response
 from pydantic import BaseModel
 
-from engine.api import problems, talk, twilio
+from engine.api import metrics, problems, talk, twilio
 from engine.api.backend import ApiBackend, ask
 from engine.api.origin import is_loopback
 from engine.api.requests import RequestLog
@@ -54,8 +54,9 @@ def create_app(
     app.add_middleware(RequestLog)
     app.include_router(twilio.router(backend, config))
     app.include_router(talk.router(backend, config))
+    app.include_router(metrics.router(backend, config))
     if tenants is not None:
-        app.state.platform = Platform.over(tenants.store, config, tenants.knowledge)
+        app.state.platform = Platform.over(tenants.store, config, tenants.knowledge, backend)
         app.include_router(v1.router(), responses=problems.described(400, 401, 403, 404, 409, 422, 429, 503))
 
     @app.get("/", tags=["server"])

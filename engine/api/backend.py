@@ -26,6 +26,14 @@ class ApiBackend(Protocol):
         """Whether the call goes on: it is connected, or waits for its carrier to reconnect."""
         ...
 
+    async def wind_up(self, call_id: str) -> None:
+        """Have a call's agent say goodbye and hang up; nothing where the call is over."""
+        ...
+
+    async def metrics(self) -> str:
+        """The installation's figures, in Prometheus' text format."""
+        ...
+
     async def agent_for_number(self, number: str) -> tuple[str, str] | None:
         """(company_id, agent_id) of whoever answers this number; None when nobody does."""
         ...

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from engine.errors import ConfigurationError, NoCapacity, ParleyError, ProviderError, Refused, UsageError
-from engine.services.access import InUse, InvalidField, NotFound, NotSignedIn, TooMany
+from engine.services.access import InUse, InvalidField, NotFound, NotSignedIn, TooLarge, TooMany
 from engine.store import Stale, Taken
 
 logger = logging.getLogger(__name__)
@@ -23,6 +23,7 @@ _STATUS: tuple[tuple[type[ParleyError], HTTPStatus], ...] = (
     (TooMany, HTTPStatus.TOO_MANY_REQUESTS),
     (NotFound, HTTPStatus.NOT_FOUND),
     (InUse, HTTPStatus.CONFLICT),
+    (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (InvalidField, HTTPStatus.UNPROCESSABLE_ENTITY),
     (Taken, HTTPStatus.CONFLICT),
     (Stale, HTTPStatus.CONFLICT),

@@ -10,10 +10,13 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from engine.logs import bind
+
 logger = logging.getLogger("parley.access")
 REQUEST_ID_HEADER = "X-Request-Id"
 _CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
-_TOKEN = re.compile(r"(?<=/media/).+|[\w-]{8,}\.[\w-]{4,}\.[\w-]{8,}")
+_TOKEN = re.compile(r"(?<=/media/).+|[\w-]{8,}\.[\w-]{4,}\.[\w-]{8,}|\bp[krw]_[\w-]{20,}")
+"""Of media, access tokens, and the random words of `engine.services.auth`, wherever a client puts them."""
 _UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
 _MAX_LOGGED_PATH_CHARS = 200
 
@@ -36,6 +39,7 @@ class RequestLog:
         given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
         request_id = given if _CLIENT_ID.fullmatch(given) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
+        bind(request_id=request_id)
         started = time.perf_counter()
         status = 500
 

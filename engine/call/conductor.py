@@ -90,6 +90,7 @@ class Conductor:
         self._spawn(self._run_effects(), f"effects {spec.call_id}")
         self._spawn(self._watch_edge(), f"watch {spec.call_id}")
         self._spawn(self._work.read_opening(), f"opening {spec.call_id}")
+        self._spawn(self._work.keep_last_words(), f"last words {spec.call_id}")
         if not journal:
             data = {"agent_id": spec.agent.id, "caller": spec.caller, "called": spec.called}
             self._effects.put_nowait(cmd.Append("call_started", data))

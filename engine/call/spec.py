@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from engine.dialog.events import PieceHeard
 from engine.errors import ParleyError
@@ -30,6 +31,8 @@ class CallSpec:
     caller: str = ""
     called: str = ""
     max_call_s: float = 1800.0
+    provider_keys: Mapping[str, str] = field(default_factory=dict)
+    """The company's own, sealed: setting -> key."""
     grace_s: float = 4.0
     """How long the call outlives its edge."""
 

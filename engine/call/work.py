@@ -13,7 +13,8 @@ from engine.dialog import commands as cmd
 from engine.dialog import events as ev
 from engine.dialog.prompt import warm_up
 from engine.errors import ProviderError, ProviderTimeout
-from engine.providers.base import ChatDelta, SpeechRequest
+from engine.providers.base import ChatDelta, Speech, SpeechRequest
+from engine.speech.normalise import normalise
 
 log = logging.getLogger("parley.call")
 
@@ -37,6 +38,7 @@ class Work:
         self._deadlines = deadlines
         self._spawn = spawn
         self._emit = emit
+        self._kept: dict[str, Speech] = {}
         self._running: dict[tuple[ev.Stage, int | str], asyncio.Task[None]] = {}
 
     def start(self, command: WorkCommand, utterance: bytes) -> None:
@@ -91,6 +93,17 @@ class Work:
                 "call %s: the model did not read the opening: %s", self._spec.call_id, error or "timeout"
             )
 
+    async def keep_last_words(self) -> None:
+        """Have at hand what is said when nothing works: by then there may be no voice to say it."""
+        phrases = self._spec.agent.phrases
+        for text in (phrases.apology, phrases.closing):
+            request = self._request(normalise(text, self._spec.agent.language).text, phrase=True)
+            try:
+                async with asyncio.timeout(self._deadlines.opening):
+                    self._kept[request.text] = await self._services.tts.synthesise(request)
+            except (ProviderError, TimeoutError) as error:
+                log.warning("call %s: last words are not at hand: %s", self._spec.call_id, error or "timeout")
+
     async def _transcribe(self, attempt: int, audio: bytes) -> None:
         session = self._services.stt.session(language=self._spec.agent.language)
         try:
@@ -134,13 +147,14 @@ class Work:
                 return
 
     async def _synthesise(self, command: cmd.Synthesise) -> None:
+        request = self._request(command.text, phrase=command.phrase)
+        speech = self._kept.get(request.text) if command.phrase else None
+        if speech is None:
+            async with asyncio.timeout(self._deadlines.synthesise):
+                speech = await self._services.tts.synthesise(request)
+        by = speech.served_by or speech.voice
+        self._emit(ev.Synthesised(command.piece, speech.audio, by, speech.route))
+
+    def _request(self, text: str, *, phrase: bool) -> SpeechRequest:
         agent = self._spec.agent
-        request = SpeechRequest(
-            text=command.text,
-            voice=agent.voice,
-            language=agent.language,
-            cache=command.phrase,
-        )
-        async with asyncio.timeout(self._deadlines.synthesise):
-            speech = await self._services.tts.synthesise(request)
-        self._emit(ev.Synthesised(command.piece, speech.audio, speech.voice))
+        return SpeechRequest(text=text, voice=agent.voice, language=agent.language, cache=phrase)

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import traceback
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _PIPE_COLUMNS = 200
+_CONTROLS = frozenset({"Cc", "Cs", "Co"})
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""They turn the direction of the text behind them: a name could show as another."""
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -52,9 +56,20 @@ def styled(text: str, *, stderr: bool = False, **style: Any) -> str:
     return click.style(text, **style) if terminal and not os.environ.get("NO_COLOR") else text
 
 
+def printable(text: str) -> str:
+    """`text` for a terminal: characters that could write over other lines become `?`; newlines stay."""
+    return "".join("?" if _is_unsafe(one) else one for one in text)
+
+
+def _is_unsafe(character: str) -> bool:
+    if character in "\n\t":
+        return False
+    return character in _TURNING or unicodedata.category(character) in _CONTROLS
+
+
 def print_error(message: str) -> None:
     """One line on stderr."""
-    line = " ".join(message.split())
+    line = printable(" ".join(message.split()))
     click.echo(f"{styled('parley: error:', stderr=True, fg='red', bold=True)} {line}", err=True)
 
 
@@ -64,12 +79,18 @@ def print_traceback() -> None:
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Aligned columns on stdout."""
+    """Aligned columns on stdout; the first, by which a row is named, is never cut."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(*headers, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        # As Text, so that `[name]` in what somebody typed is no markup.
+        table.add_row(*(Text(printable(str(cell))) for cell in row))
+    for column in table.columns:
+        column.overflow = "fold"
+    first = table.columns[0]
+    first.no_wrap, first.min_width = True, max((len(row[0]) for row in rows), default=0)
     console().print(table, soft_wrap=False)
 
 
@@ -89,6 +110,9 @@ class Bars(Protocol):
     def update(self, item: str, done: int, total: int) -> None:
         """Draw; an item not seen before gets a new bar."""
 
+    def note(self, item: str, text: str) -> None:
+        """Say what the item waits for; only where somebody watches."""
+
     def finish(self, item: str, note: str) -> None:
         """Say how the item ended."""
 
@@ -102,7 +126,7 @@ def progress(unit: Literal["bytes", "steps"]) -> Iterator[Bars]:
     from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn
 
     count = DownloadColumn(binary_units=True) if unit == "bytes" else MofNCompleteColumn()
-    columns = (TextColumn("{task.description}"), BarColumn(), count)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), count)
     with Progress(*columns, console=console(stderr=True)) as drawn:
         yield _Drawn(drawn)
 
@@ -111,8 +135,11 @@ class _Lines:
     def update(self, item: str, done: int, total: int) -> None:
         pass
 
+    def note(self, item: str, text: str) -> None:
+        pass
+
     def finish(self, item: str, note: str) -> None:
-        click.echo(f"{item}: {note}", err=True)
+        click.echo(printable(f"{item}: {note}"), err=True)
 
 
 class _Drawn:
@@ -125,7 +152,10 @@ class _Drawn:
             self._tasks[item] = self._drawn.add_task(item, total=total)
         self._drawn.update(self._tasks[item], completed=done, total=total)
 
-    def finish(self, item: str, note: str) -> None:
+    def note(self, item: str, text: str) -> None:
         if item not in self._tasks:
             self._tasks[item] = self._drawn.add_task(item, total=1)
-        self._drawn.update(self._tasks[item], description=f"{item} ({note})")
+        self._drawn.update(self._tasks[item], description=printable(f"{item} ({text})"))
+
+    def finish(self, item: str, note: str) -> None:
+        self.note(item, note)

@@ -19,8 +19,10 @@ from engine.cli.output import progress, styled
 from engine.cli.server_process import ServerProcess
 from engine.config import Settings, settings
 from engine.errors import ConfigurationError, WeightsError
+from engine.providers.installation import check as check_providers
+from engine.providers.installation import local_kinds
+from engine.providers.registry import LOCAL
 
-STARTER_LLM = "smollm2-135m"
 CONFIG = Path("serve_config.yaml")
 SERVE_PORTS = {
     "RAY_SERVE_HAPROXY_METRICS_PORT": 9101,
@@ -55,9 +57,14 @@ def check_before_start(configuration: Settings, config: Path) -> None:
         raise ConfigurationError(
             f"{config} is missing: run this in the project's folder or name one by --config"
         )
-    missing = set(weights.missing())
+    check_providers(configuration)
+    unused = {"stt", "llm", "tts", "turn"} - local_kinds(configuration)
     if configuration.llm_base_url:
-        missing.discard(STARTER_LLM)
+        unused.add("llm")
+    if configuration.embeddings_provider != LOCAL:
+        unused.add("embeddings")
+    kinds = {one.name: one.kind for one in weights.manifest()}
+    missing = {name for name in weights.missing() if kinds[name] not in unused}
     if missing:
         names = " ".join(sorted(missing))
         raise WeightsError(f"weights are missing or damaged: run `parley models pull {names}`")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 
 import click
 
+from engine.cli.prompts import password_option, read_password
 from engine.config import settings
 from engine.errors import UsageError
 
@@ -19,7 +19,7 @@ def users() -> None:
 @users.command("create-admin")
 @click.option("--email", required=True, help="E-mail address to sign in with.")
 @click.option("--name", default="Admin", show_default=True, help="What to call this person.")
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@password_option
 def create_admin(email: str, name: str, password_stdin: bool) -> None:
     """Make an account that may see and change every company."""
     from pydantic import TypeAdapter, ValidationError
@@ -33,10 +33,7 @@ def create_admin(email: str, name: str, password_stdin: bool) -> None:
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"--{first['loc'][0]}: {first['msg']}") from None
-    if password_stdin:
-        password = sys.stdin.readline().rstrip("\n")
-    else:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    password = read_password(password_stdin, confirm=True)
     try:
         TypeAdapter(Password).validate_python(password)
     except ValidationError as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from engine.dialog.endpoint import Evidence
 from engine.dialog.events import Stage
 from engine.dialog.reply import Reply
-from engine.providers.base import ChatDelta, Transcript
+from engine.providers.base import ChatDelta, Decision, Route, Transcript
 from engine.speech.clauses import ClauseCutter
 
 
@@ -38,6 +38,8 @@ class Attempt:
     """What was made for nothing in this turn before this attempt."""
     served: dict[str, str] = field(default_factory=dict)
     """Stage -> the model or vendor that did it."""
+    routes: dict[str, list[Decision]] = field(default_factory=dict)
+    """Stage -> what was decided where not simply the first of its chain answered."""
     committed: bool = False
     facts: tuple[str, ...] = ()
     reply: Reply | None = None
@@ -62,10 +64,12 @@ class Attempt:
         text = self.transcript.text if self.transcript is not None else ""
         return Evidence(text, self.intonation, self.words)
 
-    def serve(self, stage: str, by: str) -> None:
-        """Note who did a stage."""
+    def serve(self, stage: str, by: str, route: Route = ()) -> None:
+        """Note who did a stage, and how it came to that."""
         if by:
             self.served[stage] = by
+        if route:
+            self.routes.setdefault(stage, []).extend(route)
 
     def stamp(self, name: str, now: float) -> None:
         """Note when something happened first."""

@@ -61,6 +61,8 @@ class Dialog:
         self._reopened = False
         self._asked_still_there = False
         self._last_words: str | None = None
+        self.failed_turns = 0
+        """In a row, the last one included."""
 
     @property
     def wake_at(self) -> float | None:
@@ -92,7 +94,7 @@ class Dialog:
 
     def answer_call(self, event: ev.Started, now: float) -> None:
         self.limit(now)
-        self.say(self.answerer.phrase(Kind.GREETING, self.agent.phrases.greeting), now)
+        self.say(self.answerer.phrase(Kind.GREETING, self.agent.opening), now)
 
     def limit(self, now: float, elapsed_s: float = 0.0) -> None:
         """Set the longest call's end; `elapsed_s` of it is over."""
@@ -224,7 +226,7 @@ class Dialog:
             return
         if event.delta.text.strip():
             attempt.stamp("first_token", now)
-        attempt.serve("llm", event.delta.served_by)
+        attempt.serve("llm", event.delta.served_by, event.delta.route)
         self.do(*self.answerer.take_delta(attempt, event.delta))
         if attempt.reply.complete and not attempt.reply.pieces:
             # The model said nothing: an honest phrase is better than silence.
@@ -237,7 +239,7 @@ class Dialog:
             if piece is not None:
                 if attempt is not None:
                     attempt.stamp("first_audio", now)
-                    attempt.serve("tts", event.served_by)
+                    attempt.serve("tts", event.served_by, event.route)
                 self.voice.give(reply, attempt, piece, event.ulaw)
         self.release(now)
         self.go_on_if_heard(now)
@@ -302,6 +304,8 @@ class Dialog:
         if self.voice.answering is not None:
             self.voice.answering.stamp("heard_until", now)
         reply = self.voice.close(self.turn)
+        if reply is not None:
+            failures.note_end(self, reply)
         if reply is not None and reply.then is Then.HANG_UP:
             self._finish("agent ended the call")
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from engine.providers.base import ChatDelta, Passage, Transcript
+from engine.providers.base import ChatDelta, Passage, Route, Transcript
 
 
 class Stage(StrEnum):
@@ -141,6 +141,7 @@ class Synthesised:
     piece: str
     ulaw: bytes
     served_by: str = ""
+    route: Route = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,8 @@
-"""Every stage can fail, fallbacks included, and each failure has a consequence that the caller can hear."""
+"""Every stage can fail, fallbacks included, and each failure has a consequence that the caller can hear.
+
+A stage that fails once may be well again when the caller has spoken next: the agent apologises and listens.
+When the turn after it fails too, it apologises and hangs up.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import TYPE_CHECKING
 from engine.dialog import commands as cmd
 from engine.dialog import keypad, pause
 from engine.dialog.events import Failed, Stage, Synthesised
-from engine.dialog.reply import Kind
+from engine.dialog.reply import Kind, Reply, Then
 from engine.dialog.table import Phase
 from engine.providers.base import Transcript
 
@@ -33,7 +37,10 @@ def take(dialog: Dialog, event: Failed, now: float) -> None:
             dialog.resume(now)
         case Stage.TRANSCRIBE:
             dialog.do(cmd.EndUtterance())
-            dialog.say(dialog.answerer.phrase(Kind.NOT_HEARD, dialog.agent.phrases.not_heard), now)
+            again = dialog.failed_turns > 0
+            not_heard = dialog.answerer.phrase(Kind.NOT_HEARD, dialog.agent.phrases.not_heard)
+            dialog.say(apology(dialog) if again else not_heard, now)
+            dialog.failed_turns += 1
         case _:
             _lose_answer(dialog, attempt, event.stage, now)
 
@@ -47,7 +54,21 @@ def _lose_answer(dialog: Dialog, attempt: Attempt, stage: Stage, now: float) -> 
     elif stage is Stage.RETRIEVE:
         dialog.answer_with(attempt, dialog.answerer.phrase(Kind.UNKNOWN, phrases.unknown), now)
     else:
-        dialog.answer_with(attempt, dialog.answerer.phrase(Kind.APOLOGY, phrases.apology), now)
+        dialog.answer_with(attempt, apology(dialog), now)
+
+
+def apology(dialog: Dialog) -> Reply:
+    """What is said when nobody can answer; the last words when the turn before had no answer either."""
+    then = Then.HANG_UP if dialog.failed_turns else Then.LISTEN
+    return dialog.answerer.phrase(Kind.APOLOGY, dialog.agent.phrases.apology, then)
+
+
+def note_end(dialog: Dialog, reply: Reply) -> None:
+    """Count turns in a row that ended without an answer."""
+    if reply.kind is Kind.APOLOGY:
+        dialog.failed_turns += 1
+    elif reply.kind in (Kind.REPLY, Kind.COURTESY, Kind.UNKNOWN):
+        dialog.failed_turns = 0
 
 
 def _lose_piece(dialog: Dialog, piece_id: str, now: float) -> None:
@@ -56,7 +77,6 @@ def _lose_piece(dialog: Dialog, piece_id: str, now: float) -> None:
         if reply.piece(piece_id) is None or attempt is None or reply.kind is Kind.APOLOGY:
             continue
         if not any(piece.ulaw for piece in reply.pieces):
-            apology = dialog.answerer.phrase(Kind.APOLOGY, dialog.agent.phrases.apology)
-            dialog.answer_with(attempt, apology, now)
+            dialog.answer_with(attempt, apology(dialog), now)
             return
     dialog.take_audio(Synthesised(piece_id, b""), now)

@@ -52,7 +52,7 @@ def take_transcript(dialog: Dialog, event: Transcribed, now: float) -> None:
     if attempt is None or attempt.id != event.attempt:
         return
     attempt.stamp("transcript", now)
-    attempt.serve("stt", event.transcript.served_by)
+    attempt.serve("stt", event.transcript.served_by, event.transcript.route)
     dialog.speculation.transcribed((now - attempt.stamps["asked"]) * 1000)
     text = event.transcript.text
     if dialog.keypad.ready:

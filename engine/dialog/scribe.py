@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from engine.dialog.attempt import Attempt
@@ -53,6 +54,10 @@ class Scribe:
                 "served": attempt.served,
                 "vain": attempt.vain,
             }
+            if attempt.routes:
+                timeline["routes"] = {
+                    stage: [asdict(decision) for decision in route] for stage, route in attempt.routes.items()
+                }
             data |= timeline | {"facts": list(attempt.facts)}
             user = attempt.transcript.text if attempt.transcript else ""
             told.append(_tell("turn", turn=turn, user=user, agent=text, kind=reply.kind.value, **timeline))

@@ -16,6 +16,23 @@ SAMPLE_RATE_HZ = 8_000
 
 
 @dataclass(frozen=True, slots=True)
+class Decision:
+    """Something that was decided on a request's way down its chain of providers.
+
+    `not asked`: its breaker is open; `not retried`: the retries are used up; `hedged`: another was asked
+    besides; `broke off`: it failed in the middle of a reply, which another goes on with.
+    """
+
+    provider: str
+    what: Literal["not asked", "not retried", "failed", "too slow", "hedged", "broke off", "answered"]
+    after_ms: int = 0
+
+
+Route = tuple[Decision, ...]
+"""Empty when the first of a chain answered."""
+
+
+@dataclass(frozen=True, slots=True)
 class Word:
     """A word as it was heard; times in ms from the utterance's beginning."""
 
@@ -42,6 +59,7 @@ class Transcript:
     confidence: float | None = None
     words: tuple[Word, ...] = ()
     """Where the provider tells them apart."""
+    route: Route = ()
 
 
 class SttSession(Protocol):
@@ -116,6 +134,8 @@ class ChatDelta:
     served_by: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     """Whole ones, on the last delta."""
+    route: Route = ()
+    """Of the whole reply, on the last delta."""
 
 
 class LanguageModel(Protocol):
@@ -143,6 +163,7 @@ class Speech:
     served_by: str = ""
     encoding: Literal["mulaw"] = "mulaw"
     rate_hz: int = SAMPLE_RATE_HZ
+    route: Route = ()
 
 
 class TextToSpeech(Protocol):

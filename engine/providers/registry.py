@@ -56,7 +56,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("llm", "anthropic", "anthropic:AnthropicLlm", "anthropic_api_key", "anthropic"),
     Entry("llm", "gemini", "gemini:GeminiLlm", "gemini_api_key", "google.genai"),
     Entry("tts", LOCAL),
-    Entry("tts", "elevenlabs", "elevenlabs:ElevenLabsTts", "elevenlabs_api_key", "elevenlabs"),
+    Entry("tts", "elevenlabs", "elevenlabs:ElevenLabsTts", "elevenlabs_api_key"),
     Entry("tts", "openai", "openai:OpenAiTts", "openai_api_key"),
     Entry("tts", "google", "google:GoogleTts", "google_api_key"),
     Entry("tts", "azure", "azure:AzureTts", "azure_speech_key"),

@@ -116,7 +116,7 @@ class VendorHttp:
 
     @asynccontextmanager
     async def stream(
-        self, method: str, path: str, *, content_type: str, **request: Any
+        self, method: str, path: str, *, content_type: str | tuple[str, ...], **request: Any
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """The body as it comes. `content_type`: what it must begin with. Leaving closes the connection."""
         with mapped_http_errors(self._provider):
@@ -124,12 +124,7 @@ class VendorHttp:
                 if response.status_code >= 300:
                     await response.aread()
                 self._refuse_failed(response)
-                kind = response.headers.get("content-type", "")
-                if not kind.startswith(content_type):
-                    raise ProviderUnavailable(
-                        f"{self._provider} sent {kind or 'no content type'} instead of {content_type}",
-                        provider=self._provider,
-                    )
+                refuse_other_type(self._provider, response.headers, content_type)
                 yield response.aiter_bytes()
 
     def _refuse_failed(self, response: httpx2.Response) -> None:
@@ -149,6 +144,16 @@ def mapped_http_errors(provider: str) -> Iterator[None]:
     except httpx2.HTTPError as error:
         reason = str(error) or type(error).__name__
         raise ProviderUnavailable(f"{provider} cannot be reached: {reason}", provider=provider) from error
+
+
+def refuse_other_type(provider: str, headers: Mapping[str, str], content_type: str | tuple[str, ...]) -> None:
+    """Raises ProviderUnavailable unless the answer's content type begins as it must."""
+    kind = headers.get("content-type", "")
+    if not kind.startswith(content_type):
+        wanted = content_type if isinstance(content_type, str) else content_type[0]
+        raise ProviderUnavailable(
+            f"{provider} sent {kind or 'no content type'} instead of {wanted}", provider=provider
+        )
 
 
 def error_by_status(

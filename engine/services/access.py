@@ -21,7 +21,11 @@ class TooMany(Refused):
 
     def __init__(self, retry_after_s: float) -> None:
         self.retry_after_s = max(1, round(retry_after_s))
-        super().__init__(f"too many failed attempts: try again in {self.retry_after_s} s")
+        super().__init__(f"too many attempts: try again in {self.retry_after_s} s")
+
+
+class TooLarge(UsageError):
+    """The body is larger than it may be; the message says by how much."""
 
 
 class InUse(UsageError):

@@ -7,12 +7,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine import weights
+from engine.config import Settings
+from engine.errors import ConfigurationError
+from engine.providers.installation import servable
+from engine.providers.registry import Kind, entry
 from engine.services.access import Access, InUse, InvalidField, NotFound
+from engine.services.provider_keys import kept
 from engine.store import Page, Stale, Store
 from engine.store.documents import AGENTS, NUMBERS
 from models import Agent, AgentConfig, PhoneNumber, Phrases, new_id
 from models.platform import CreateAgent, CreateNumber, UpdateAgent, UpdateNumber
 
+KINDS: tuple[Kind, ...] = ("stt", "llm", "tts")
 _VARIABLE = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 
 
@@ -33,8 +39,8 @@ def spoken(agent: Agent) -> AgentConfig:
     phrases = {
         name: filled(text, variables, f"phrases.{name}") for name, text in config.phrases.model_dump().items()
     }
-    prompt = filled(config.prompt, variables, "prompt")
-    return config.model_copy(update={"prompt": prompt, "phrases": Phrases(**phrases)})
+    update = {name: filled(getattr(config, name), variables, name) for name in ("prompt", "recording_notice")}
+    return config.model_copy(update={**update, "phrases": Phrases(**phrases)})
 
 
 def voices() -> tuple[weights.Weights, ...]:
@@ -43,8 +49,9 @@ def voices() -> tuple[weights.Weights, ...]:
 
 
 class Agents:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
+        self._settings = settings
 
     async def list(self, access: Access, page: Page) -> Sequence[Agent]:
         return await self._store.documents.find(AGENTS, access.company_id, {}, page)
@@ -64,7 +71,7 @@ class Agents:
         agent = Agent(
             id=agent_id, company_id=access.company_id, config=config, variables=dict(asked.variables)
         )
-        _check(agent)
+        await self._check(agent)
         await self._store.documents.insert(AGENTS, agent)
         return agent
 
@@ -73,11 +80,15 @@ class Agents:
         agent = await self.get(access, agent_id)
         if agent.version != asked.version:
             raise Stale(f"{agent_id} was changed meanwhile: read it again")
-        fields: dict[str, Any] = asked.model_dump(exclude={"version", "variables"}, exclude_none=True)
+        asks = asked.model_dump(exclude={"version", "variables"}, exclude_unset=True)
+        # Only the longest call may be set to nothing; what else is null was not meant to be changed.
+        fields: dict[str, Any] = {
+            name: value for name, value in asks.items() if value is not None or name == "max_call_s"
+        }
         config = AgentConfig.model_validate(agent.config.model_dump() | fields)
         variables = agent.variables if asked.variables is None else dict(asked.variables)
         changed = agent.model_copy(update={"config": config, "variables": variables})
-        _check(changed)
+        await self._check(changed)
         return await self._store.documents.replace(AGENTS, changed)
 
     async def publish(self, access: Access, agent_id: str) -> Agent:
@@ -105,6 +116,25 @@ class Agents:
         await self._refuse_numbered(access, agent_id)
         await self._store.unpublish_agent(access.company_id, agent_id)
         await self._store.documents.delete(AGENTS, access.company_id, agent_id)
+
+    async def _check(self, agent: Agent) -> None:
+        """Raises InvalidField for what could not be published, spoken or served."""
+        spoken(agent)
+        names = {voice.name for voice in voices()}
+        vendor, _, voice = agent.config.voice.rpartition(":")
+        if vendor:
+            try:
+                entry("tts", vendor)
+            except ConfigurationError as error:
+                raise InvalidField("voice", str(error)) from None
+        elif voice and voice not in names:
+            raise InvalidField("voice", f"there is no such voice: choose one of {', '.join(sorted(names))}")
+        own = {key.vendor for key in await kept(self._store, agent.company_id)}
+        for kind in KINDS:
+            try:
+                servable(kind, self._settings, agent.config, own)
+            except ConfigurationError as error:
+                raise InvalidField(f"providers.{kind}", str(error)) from None
 
     async def _refuse_numbered(self, access: Access, agent_id: str) -> None:
         numbers = await self._store.documents.find(
@@ -157,11 +187,3 @@ class Numbers:
     async def _refuse_unheard(self, access: Access, agent_id: str) -> None:
         if await self._store.agent(access.company_id, agent_id) is None:
             raise InvalidField("agent_id", f"there is no published agent {agent_id}")
-
-
-def _check(agent: Agent) -> None:
-    """Raises InvalidField for what could not be published or spoken."""
-    spoken(agent)
-    names = {voice.name for voice in voices()}
-    if agent.config.voice and agent.config.voice not in names:
-        raise InvalidField("voice", f"there is no such voice: choose one of {', '.join(sorted(names))}")

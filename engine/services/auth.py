@@ -35,7 +35,7 @@ ALGORITHM, ISSUER, AUDIENCE = "HS256", "parley", "parley-api"
 ACCESS_FOR = timedelta(minutes=15)
 REFRESH_FOR = timedelta(days=30)
 RESET_FOR = timedelta(hours=24)
-TRIES, TRIES_OF_ADDRESS, WINDOW_S = 8, 40, 900.0
+TRIES, TRIES_OF_ADDRESS, REGISTRATIONS, WINDOW_S = 8, 40, 10, 900.0
 KEY_PREFIX = "pk_"
 SEEN_EVERY = timedelta(minutes=1)
 WRONG = "wrong e-mail address or password"
@@ -69,13 +69,20 @@ class Auth:
         self._key = hmac.digest(settings.signing_secret().encode(), b"parley access tokens", "sha256")
         self._tries = Throttle(TRIES, WINDOW_S)
         self._tries_of_address = Throttle(TRIES_OF_ADDRESS, WINDOW_S)
+        self._registrations = Throttle(REGISTRATIONS, WINDOW_S)
 
     # Signing in
 
-    async def register(self, asked: Registration) -> tuple[User, Tokens]:
-        """A company and its owner. Raises Forbidden where registration is closed, Taken, InvalidField."""
+    async def register(self, asked: Registration, address: str | None = None) -> tuple[User, Tokens]:
+        """A company and its owner. `address`: as for `login`.
+
+        Raises Forbidden where registration is closed, TooMany, Taken, InvalidField.
+        """
         if not self._open:
             raise Forbidden("registration is closed here: ask those who run this installation")
+        if address is not None:
+            self._registrations.check(address)
+            self._registrations.failed(address)
         hashed = await hash_password(asked.password)
         company = Company(id=new_id("co"), name=asked.company)
         owner = User(

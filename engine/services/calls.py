@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from engine.services.access import Access, NotFound
+from engine.services.access import Access, InUse, NotFound
 from engine.store import Page, Store
 from engine.store.documents import CALLS, MAX_PAGE
 from engine.store.recordings import Recordings
-from models import CallEvent, CallRecord
-from models.platform import CallDetail, Line, Transcript, TurnDetail
+from models import CallEvent, CallRecord, dated_id
+from models.platform import CallDetail, Forgotten, Line, Transcript, TurnDetail
 
 
 def project(events: Sequence[CallEvent]) -> list[TurnDetail]:
@@ -32,7 +35,7 @@ def _change(turn: TurnDetail, kind: str, data: Mapping[str, Any]) -> dict[str, A
     if kind == "reply_released":
         return {"said": f"{turn.said} {data['text'].strip()}".strip(), "kind": data["kind"]}
     heard = f"{turn.agent} {data['text']}".strip()
-    timeline = {name: data[name] for name in ("served", "tokens") if name in data}
+    timeline = {name: data[name] for name in ("served", "tokens", "routes") if name in data}
     if "stamps" in data:
         timeline["stamps_ms"] = data["stamps"]
     return {"agent": heard, "interrupted": data["interrupted"], "kind": data["kind"], **timeline}
@@ -92,10 +95,41 @@ def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def within(page: Page, since: datetime | None, until: datetime | None) -> Page:
+    """The page, of calls that began in this span alone."""
+    before = page.before
+    if until is not None:
+        end = first_id(until)
+        before = end if before is None else min(before, end)
+    return replace(page, before=before, since=None if since is None else first_id(since))
+
+
+def first_id(at: datetime) -> str:
+    """No record of a call that began at this time or later has a lower id."""
+    return dated_id(max(0, round(at.timestamp() * 1000)), "")
+
+
+async def forget_call(store: Store, recordings: Recordings, record: CallRecord) -> None:
+    """Remove a call: its recording, its journal, its line. What fails half way is done by asking again."""
+    path = recordings.path(record.company_id, record.call_id)
+    await asyncio.to_thread(path.unlink, missing_ok=True)
+    await store.delete_events(record.company_id, record.call_id)
+    await store.documents.delete(CALLS, record.company_id, record.id)
+
+
+class LiveCalls(Protocol):
+    """The calls that go on. Every method may raise ProviderUnavailable."""
+
+    async def wind_up(self, call_id: str) -> None:
+        """Have a call's agent say goodbye and hang up; nothing where the call is over."""
+        ...
+
+
 class Calls:
-    def __init__(self, store: Store, recordings: Recordings) -> None:
+    def __init__(self, store: Store, recordings: Recordings, live: LiveCalls) -> None:
         self._store = store
         self._recordings = recordings
+        self._live = live
 
     async def list(self, access: Access, where: Mapping[str, str], page: Page) -> Sequence[CallRecord]:
         return await self._store.documents.find(CALLS, access.company_id, where, page)
@@ -129,16 +163,24 @@ class Calls:
             raise NotFound(f"call {call_id} was not recorded")
         return path
 
-    async def forget_caller(self, access: Access, number: str) -> int:
-        """Remove every ended call of this number: its line, its journal, its recording. Returns how many."""
+    async def end(self, access: Access, call_id: str) -> CallRecord:
+        """Have its agent say goodbye and hang up. Raises NotFound, InUse where it is over."""
+        record = await self.get(access, call_id)
+        if record.status != "live":
+            raise InUse(f"call {call_id} is over: {record.end_reason}")
+        await self._live.wind_up(record.call_id)
+        return record
+
+    async def forget_caller(self, access: Access, number: str) -> Forgotten:
+        """Remove every ended call of this number: its line, its journal, its recording."""
         gone = 0
         where = {"caller": number, "status": "ended"}
         while found := await self._store.documents.find(
             CALLS, access.company_id, where, Page(limit=MAX_PAGE)
         ):
             for record in found:
-                self._recordings.path(access.company_id, record.call_id).unlink(missing_ok=True)
-                await self._store.delete_events(access.company_id, record.call_id)
-                await self._store.documents.delete(CALLS, access.company_id, record.id)
+                await forget_call(self._store, self._recordings, record)
                 gone += 1
-        return gone
+        live = {"caller": number, "status": "live"}
+        stay = await self._store.documents.find(CALLS, access.company_id, live, Page(limit=MAX_PAGE))
+        return Forgotten(calls=gone, live=len(stay))

@@ -14,12 +14,13 @@ from engine.knowledge.ingest import upload_path
 from engine.knowledge.parse.kind import SUFFIXES
 from engine.knowledge.parse.limits import MIB, Limits
 from engine.providers.base import Passage
-from engine.services.access import Access, InvalidField, NotFound
-from engine.store import Page, Store, Taken
+from engine.services.access import Access, InvalidField, NotFound, TooLarge
+from engine.store import Page, Stale, Store, Taken
 from engine.store.documents import KNOWLEDGE
 from models import KnowledgeDocument, new_id
 
 LARGEST = Limits().file_bytes
+TRIES = 10
 
 
 class KnowledgeBackend(Protocol):
@@ -61,7 +62,7 @@ class Knowledge:
     async def upload(self, access: Access, name: str, body: AsyncIterator[bytes]) -> KnowledgeDocument:
         """Keep a file and begin to read it; one of the same name is replaced.
 
-        Raises InvalidField for a type that cannot be read, for nothing, and for too much.
+        Raises InvalidField for a type that cannot be read and for nothing, TooLarge.
         """
         kind = SUFFIXES.get(Path(name).suffix.lower())
         if kind is None:
@@ -110,10 +111,18 @@ class Knowledge:
                 await asyncio.to_thread(path.unlink, missing_ok=True)
                 raise
             return document
-        # Its state changes while it is read: whatever it is by now, this upload is the newest.
-        newest = await self._store.documents.get(KNOWLEDGE, document.company_id, there.id) or there
-        fresh = document.model_copy(update={"version": newest.version, "created_at": there.created_at})
-        return await self._store.documents.replace(KNOWLEDGE, fresh)
+        # The file is in its place already, and its state changes while the one before is read: whatever the
+        # record is by now, this upload is the newest.
+        for _ in range(TRIES):
+            newest = await self._store.documents.get(KNOWLEDGE, document.company_id, there.id)
+            if newest is None:
+                raise Stale(f"{document.name} was deleted meanwhile: upload it again")
+            fresh = document.model_copy(update={"version": newest.version, "created_at": there.created_at})
+            try:
+                return await self._store.documents.replace(KNOWLEDGE, fresh)
+            except Stale:
+                continue
+        raise Stale(f"{document.name} is being changed by others: upload it again")
 
 
 async def _receive(path: Path, body: AsyncIterator[bytes]) -> _Received:
@@ -126,7 +135,7 @@ async def _receive(path: Path, body: AsyncIterator[bytes]) -> _Received:
         async for block in body:
             size += len(block)
             if size > LARGEST:
-                raise InvalidField("body", f"a document has at most {LARGEST // MIB} MiB: split it")
+                raise TooLarge(f"a document has at most {LARGEST // MIB} MiB: split it")
             digest.update(block)
             await asyncio.to_thread(file.write, block)
         if not size:

@@ -57,7 +57,8 @@ class Heard:
 class TurnDone:
     """A turn is over. `stamps`: name -> Unix time in ms, the server's; `served`: stage -> who did it;
 
-    `vain`: what was prepared in pauses that were not the end: transcripts, replies, clauses.
+    `vain`: what was prepared in pauses that were not the end: transcripts, replies, clauses; `routes`: stage
+    -> decisions (provider, what, after_ms) where not simply the first provider of a chain answered.
     """
 
     turn: int
@@ -68,6 +69,7 @@ class TurnDone:
     tokens: dict[str, float] = field(default_factory=dict)
     served: dict[str, str] = field(default_factory=dict)
     vain: dict[str, int] = field(default_factory=dict)
+    routes: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from models import (
     Document,
     KnowledgeDocument,
     PhoneNumber,
+    ProviderKey,
     RefreshToken,
     ResetToken,
     TenantDocument,
@@ -67,21 +68,26 @@ REFRESH_TOKENS = TenantCollection(
 )
 RESET_TOKENS = TenantCollection("reset_tokens", ResetToken, keys=("token_hash",), filters=("user_id",))
 API_KEYS = TenantCollection("api_keys", ApiKey, keys=("key_hash",))
+PROVIDER_KEYS = TenantCollection("provider_keys", ProviderKey, unique=("vendor",))
 AGENTS = TenantCollection("agent_drafts", Agent)
 NUMBERS = TenantCollection("numbers", PhoneNumber, keys=("number",), filters=("agent_id",))
 KNOWLEDGE = TenantCollection("documents", KnowledgeDocument, unique=("name",), filters=("status",))
 CALLS = TenantCollection("calls", CallRecord, unique=("call_id",), filters=("agent_id", "status", "caller"))
 ALL: tuple[Collection[Any], ...] = (
-    COMPANIES, USERS, REFRESH_TOKENS, RESET_TOKENS, API_KEYS, AGENTS, NUMBERS, KNOWLEDGE, CALLS
+    COMPANIES, USERS, REFRESH_TOKENS, RESET_TOKENS, API_KEYS, PROVIDER_KEYS, AGENTS, NUMBERS, KNOWLEDGE, CALLS
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which part of a list: newest first, ids below `before` (the last id of the page before), so many."""
+    """Which part of a list: newest first, so many, ids below `before` (the last id of the page before).
+
+    `since`: no ids below this one. Ids begin with a time, so that this bounds a list in time.
+    """
 
     before: str | None = None
     limit: int = 50
+    since: str | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= MAX_PAGE:

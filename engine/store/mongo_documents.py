@@ -85,8 +85,9 @@ class MongoDocuments:
         query: dict[str, Any] = _confined(check(collection, company_id, tuple(where)))
         # `$eq` keeps a value a value, whatever it looks like.
         query |= {field: {"$eq": value} for field, value in where.items()}
-        if page.before is not None:
-            query["_id"] = {"$lt": page.before}
+        bounds = {"$lt": page.before, "$gte": page.since}
+        if ids := {operator: id for operator, id in bounds.items() if id is not None}:
+            query["_id"] = ids
         with self._clear_errors():
             found = self._db[collection.name].find(query).sort("_id", _NEWEST).limit(page.limit)
             return [_document(collection, fields) async for fields in found]

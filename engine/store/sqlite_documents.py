@@ -97,6 +97,9 @@ class SqliteDocuments:
         if page.before is not None:
             sql += " AND id < ?"
             values.append(page.before)
+        if page.since is not None:
+            sql += " AND id >= ?"
+            values.append(page.since)
         sql += " ORDER BY id DESC LIMIT ?"
         rows = await self._read(lambda db: db.execute(sql, (*values, page.limit)).fetchall())
         return [collection.model.model_validate_json(row[0]) for row in rows]

@@ -18,6 +18,7 @@ from engine.config import Settings
 from engine.store.sqlite import SqliteStore
 from tests.cluster.site import SHORT, RaySide, Site
 from tests.cluster.talk import Judge
+from tests.cluster.vendors import Vendors, running_vendors
 
 ROOT = Path(__file__).parents[2]
 LOG_LINES = 60
@@ -35,9 +36,17 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def vendors() -> Iterator[Vendors]:
+    """Simulated vendors, which agents of the server may have in their chains."""
+    with running_vendors() as vendors:
+        yield vendors
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, vendors: Vendors) -> Iterator[Site]:
     """The server of `serve_config.yaml` with the demo company, on ports of its own."""
     os.environ |= {
+        **vendors.environ,
         "PARLEY_PORT": str(free_port()),
         "PARLEY_DATA_DIR": str(tmp_path_factory.mktemp("data")),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),

@@ -84,6 +84,12 @@ class FakeMedia:
     async def live(self, call_id: str) -> bool:
         return self.alive and any(call.claims.call_id == call_id for call in self.calls)
 
+    async def wind_up(self, call_id: str) -> None:
+        raise AssertionError("nobody ends a call here")
+
+    async def metrics(self) -> str:
+        return ""
+
     async def agent_for_number(self, number: str) -> tuple[str, str] | None:
         return ("demo", "demo")
 

@@ -25,6 +25,15 @@ class NoCluster:
     async def live(self, call_id: str) -> bool:
         return False
 
+    def __init__(self) -> None:
+        self.wound_up: list[str] = []
+
+    async def wind_up(self, call_id: str) -> None:
+        self.wound_up.append(call_id)
+
+    async def metrics(self) -> str:
+        return ""
+
     async def agent_for_number(self, number: str) -> tuple[str, str] | None:
         return None
 
@@ -79,7 +88,8 @@ class Site:
     def __init__(self, store: Store, settings: Settings) -> None:
         self.store = store
         self.knowledge = Library()
-        self.app = create_app(NoCluster(), settings, Tenants(store, self.knowledge))
+        self.cluster = NoCluster()
+        self.app = create_app(self.cluster, settings, Tenants(store, self.knowledge))
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://parley.test/api/v1")
 

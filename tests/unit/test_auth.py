@@ -10,8 +10,8 @@ from starlette.requests import HTTPConnection
 
 from engine.api.origin import client_address
 from engine.config import Settings
-from engine.services.access import NotSignedIn
-from engine.services.auth import Auth
+from engine.services.access import NotSignedIn, TooMany
+from engine.services.auth import Auth, Registration
 from engine.services.passwords import hash_password, is_password
 from engine.store.documents import API_KEYS, REFRESH_TOKENS, RESET_TOKENS, USERS, Collection, D, Page
 from models import User
@@ -201,3 +201,15 @@ async def test_a_key_in_use_is_revoked_all_the_same(site: Site, monkeypatch: pyt
     key = await documents.get(API_KEYS, owner.company, key_id)
     assert key is not None
     assert key.revoked
+
+
+async def test_a_sender_registers_only_so_many_companies(site: Site) -> None:
+    auth = site.app.state.platform.auth
+    for number in range(11):
+        asked = Registration("Acme", "Ann", f"ann{number}@acme.example.com", PASSWORD)
+        if number < 10:
+            await auth.register(asked, "203.0.113.7")
+        else:
+            with pytest.raises(TooMany):
+                await auth.register(asked, "203.0.113.7")
+    await auth.register(asked, "203.0.113.8")

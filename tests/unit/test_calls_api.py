@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from engine.call.record import put_record, record_of
@@ -64,6 +65,45 @@ async def test_lists_are_filtered(site: Site, store: Store) -> None:
         assert sorted(call["call_id"] for call in items) == sorted(expected)
 
 
+async def test_lists_are_bounded_in_time(site: Site, store: Store) -> None:
+    owner = await site.register("acme")
+    began = [record_of(await keep(store, owner.company, call=f"CA{n}")).started_at for n in (1, 2)]
+    hour = timedelta(hours=1)
+    for since, until, expected in (
+        (began[0], None, 2),
+        (began[0] + hour, None, 0),
+        (None, began[0], 0),
+        (None, began[0] + hour, 2),
+        (began[0] - hour, began[0] + hour, 2),
+    ):
+        where = {"since": since, "until": until}
+        params = {name: value.isoformat() for name, value in where.items() if value}
+        items = (await owner.made("GET", f"{owner.base}/calls", params=params))["items"]
+        assert len(items) == expected, params
+    first = await owner.made("GET", f"{owner.base}/calls", params={"limit": 1, "until": _later(began[0])})
+    rest = {"limit": 1, "until": _later(began[0]), "cursor": first["next"]}
+    second = await owner.made("GET", f"{owner.base}/calls", params=rest)
+    assert {item["call_id"] for item in first["items"] + second["items"]} == {"CA1", "CA2"}
+    assert (await owner.ask("GET", f"{owner.base}/calls", params={"since": "yesterday"})).status_code == 422
+
+
+def _later(at: datetime) -> str:
+    return (at + timedelta(hours=1)).isoformat()
+
+
+async def test_a_live_call_is_ended_by_a_manager(site: Site, store: Store) -> None:
+    owner, stranger = await site.register("acme"), await site.register("other")
+    await keep(store, owner.company)
+    await keep(store, owner.company, until=1, call="CA2")
+    reader = await site.invite(owner, "agent")
+    assert (await reader.ask("POST", f"{owner.base}/calls/CA2/end")).status_code == 403
+    assert (await stranger.ask("POST", f"{stranger.base}/calls/CA2/end")).status_code == 404
+    assert (await owner.ask("POST", f"{owner.base}/calls/CA1/end")).status_code == 409
+    assert site.cluster.wound_up == []
+    assert (await owner.ask("POST", f"{owner.base}/calls/CA2/end")).status_code == 202
+    assert site.cluster.wound_up == ["CA2"]
+
+
 async def test_another_companys_calls_do_not_exist(site: Site, store: Store) -> None:
     owner, stranger = await site.register("acme"), await site.register("other")
     events = await keep(store, owner.company)
@@ -102,7 +142,7 @@ async def test_a_caller_is_forgotten_everywhere(site: Site, store: Store, tmp_pa
     path.write_bytes(b"voice")
     manager = await site.invite(owner, "manager")
     assert (await manager.ask("DELETE", f"{owner.base}/callers/+15550100")).status_code == 403
-    assert await owner.made("DELETE", f"{owner.base}/callers/+15550100") == {"calls": 1}
+    assert await owner.made("DELETE", f"{owner.base}/callers/+15550100") == {"calls": 1, "live": 1}
     assert await store.events(owner.company, "CA1") == []
     assert not path.exists()
     assert [one.call_id for one in await store.documents.find(CALLS, owner.company, {}, Page())] == ["CA2"]

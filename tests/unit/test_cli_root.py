@@ -99,6 +99,20 @@ def test_progress_that_nobody_watches_is_a_line_an_item(capsys: pytest.CaptureFi
     assert capsys.readouterr().err == "tiny: fetched\n"
 
 
+def test_bars_and_tables_show_names_as_they_are(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with output.progress("bytes") as bars:
+        bars.update("a[/b].txt", 1, 10)
+        bars.note("a[/b].txt", "reading")
+        bars.finish("a[/b].txt", "ready")
+    output.print_table(("name",), [("[/b] \x1b[2J \u202e :smile:",)])
+    shown = capsys.readouterr()
+    assert "a[/b].txt (ready)" in shown.err
+    assert shown.out.splitlines()[1].rstrip() == "[/b] ?[2J ? :smile:"
+
+
 @pytest.mark.parametrize(
     ("size", "text"),
     [(0, "0 B"), (1023, "1023 B"), (80 << 20, "80 MiB"), (3 << 29, "1.5 GiB"), (5 << 40, "5120.0 GiB")],

@@ -604,6 +604,29 @@ def test_speech_that_cannot_be_made_becomes_the_apology_once(bench: Bench) -> No
     bench.expect(Phase.LISTENING)
 
 
+def fail_a_turn(bench: Bench, at: int) -> None:
+    bench.say("When do you open?", at=at * SECOND)
+    bench.know()
+    bench.sleep(0.3)
+    bench.feed(ev.Failed(ev.Stage.GENERATE, bench.last(cmd.Generate).attempt, "gone"))
+    bench.speak_all()
+    bench.finish_all()
+
+
+def test_two_failed_turns_in_a_row_end_the_call(bench: Bench) -> None:
+    for at in (10, 50):
+        fail_a_turn(bench, at)
+        bench.expect(Phase.LISTENING)
+        assert bench.played_text()[-1] == AGENT.phrases.apology
+        bench.ask("When do you open?", "At nine.", at=(at + 20) * SECOND)
+        bench.finish_all()
+    assert not bench.all(cmd.HangUp)
+    fail_a_turn(bench, 100)
+    fail_a_turn(bench, 120)
+    assert bench.played_text()[-1] == AGENT.phrases.apology
+    assert bench.all(cmd.HangUp)
+
+
 def test_the_call_ends_with_a_reason_whatever_was_going_on(bench: Bench) -> None:
     bench.ask("When do you open?", "At nine.")
     bench.feed(ev.HungUp("caller hung up"))

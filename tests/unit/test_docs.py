@@ -13,7 +13,14 @@ from engine.cli import COMMANDS, load
 from engine.config import Settings
 
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-OUTSIDE_SETTINGS = {"PARLEY_NUM_CPUS", "PARLEY_HAPROXY_BINARY", "PARLEY_E2E_URL", "PARLEY_E2E_WAV"}
+OUTSIDE_SETTINGS = {
+    "PARLEY_NUM_CPUS",
+    "PARLEY_HAPROXY_BINARY",
+    "PARLEY_E2E_URL",
+    "PARLEY_E2E_WAV",
+    "PARLEY_API_URL",
+    "PARLEY_API_KEY",
+}
 """Read by one process each, which is not configured by `Settings`."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from itertools import count
 from pathlib import Path
 
@@ -363,7 +363,7 @@ def test_a_disk_that_takes_nothing_is_a_clear_error(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def actor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[recorder.Recorder]:
+async def actor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[recorder.Recorder]:
     monkeypatch.setenv("PARLEY_DATA_DIR", str(tmp_path))
     monkeypatch.setattr(recorder, "refuse_several_nodes", lambda store: None)
     settings.cache_clear()

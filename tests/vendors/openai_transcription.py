@@ -19,20 +19,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from tests.vendors.simulator import VendorSimulator
+from tests.vendors.transcription import SttSimulator
 
 WHISPER = "whisper-1"
 
 
-class OpenAiTranscription(VendorSimulator):
+class OpenAiTranscription(SttSimulator):
     models: ClassVar[frozenset[str]] = frozenset({WHISPER, "gpt-4o-transcribe", "gpt-4o-mini-transcribe"})
     path: ClassVar[str] = "/v1/audio/transcriptions"
-
-    def __init__(self, text: str = "When do you open?") -> None:
-        super().__init__()
-        self.text = text
-        self.heard: list[dict[str, Any]] = []
-        """Of each request that was right: model, language, and the audio's rate and duration."""
 
     def routes(self) -> Iterator[BaseRoute]:
         yield Route(self.path, self._transcribe, methods=["POST"])

@@ -195,19 +195,21 @@ class VendorSimulator(ABC):
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)  # `Dead` is on purpose
         config = uvicorn.Config(self, log_config=None, access_log=False, lifespan="off", ws="websockets")
         config.load()
-        return uvicorn.Server(config)
+        server = uvicorn.Server(config)
+        server.lifespan = config.lifespan_class(config)
+        return server
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:
         """Serve in this loop; gives `http://127.0.0.1:PORT`."""
         with _listener() as listener:
             server = self._server(listener)
-            task = asyncio.create_task(server.serve([listener]))
+            # Without uvicorn's main loop and its way of ending, which sleep: a thousand tests would wait.
+            await server.startup([listener])
             try:
                 yield _url(listener)
             finally:
-                server.should_exit = server.force_exit = True
-                await task
+                await _stop(server)
 
     @contextmanager
     def in_thread(self) -> Iterator[str]:
@@ -221,6 +223,18 @@ class VendorSimulator(ABC):
             finally:
                 server.should_exit = server.force_exit = True
                 thread.join()
+
+
+async def _stop(server: uvicorn.Server) -> None:
+    for listening in server.servers:
+        listening.close()
+    for connection in list(server.server_state.connections):
+        if (transport := getattr(connection, "transport", None)) is not None:
+            transport.abort()
+    tasks = list(server.server_state.tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @contextmanager

@@ -25,9 +25,10 @@ def _signed_in(user: User, tokens: Tokens) -> accounts.SignedIn:
 
 
 @router.post("/register", status_code=201)
-async def register(using: Using, body: accounts.Register) -> accounts.SignedIn:
+async def register(using: Using, request: Request, body: accounts.Register) -> accounts.SignedIn:
     """A new company and its owner."""
-    return _signed_in(*await using.auth.register(Registration(**body.model_dump())))
+    address = client_address(request, using.settings)
+    return _signed_in(*await using.auth.register(Registration(**body.model_dump()), address))
 
 
 @router.post("/login")

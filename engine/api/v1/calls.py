@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
+from pydantic import AwareDatetime
 from starlette.responses import FileResponse, PlainTextResponse, Response
 
-from engine.api.v1.common import Id, Listing, Owner, Paged, Reader, Using, cursor
-from engine.services.calls import as_text, as_vtt
+from engine.api.v1.common import Id, Listing, Manager, Owner, Paged, Reader, Using, cursor
+from engine.services.calls import as_text, as_vtt, within
 from models import CallRecord, platform
 
 router = APIRouter(prefix="/companies/{company_id}", tags=["calls"])
-Number = Annotated[str, Path(pattern=r"^(\+[1-9][0-9]{5,14}|[A-Za-z0-9_-]{1,64})$")]
+NUMBER = r"^(\+[1-9][0-9]{5,14}|[A-Za-z0-9_-]{1,64})$"
+Number = Annotated[str, Path(pattern=NUMBER)]
 
 
 @router.get("/calls")
@@ -22,11 +24,14 @@ async def calls(
     page: Paged,
     agent_id: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = None,
     status: Literal["live", "ended"] | None = None,
+    caller: Annotated[str | None, Query(pattern=NUMBER)] = None,
+    since: Annotated[AwareDatetime | None, Query(description="began then or later")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="began before")] = None,
 ) -> Listing[CallRecord]:
     """Newest first."""
-    given = {"agent_id": agent_id, "status": status}
+    given = {"agent_id": agent_id, "status": status, "caller": caller}
     where = {name: value for name, value in given.items() if value is not None}
-    found = await using.calls.list(access, where, page)
+    found = await using.calls.list(access, where, within(page, since, until))
     return Listing(items=list(found), next=cursor(found, page))
 
 
@@ -34,6 +39,12 @@ async def calls(
 async def call(using: Using, access: Reader, call_id: Id) -> platform.CallDetail:
     """A call with its turns and their timelines."""
     return await using.calls.detail(access, call_id)
+
+
+@router.post("/calls/{call_id}/end", status_code=202)
+async def end(using: Using, access: Manager, call_id: Id) -> CallRecord:
+    """Have the agent of a live call say goodbye and hang up. `events` says when it is over."""
+    return await using.calls.end(access, call_id)
 
 
 @router.get("/calls/{call_id}/transcript", response_model=platform.Transcript)
@@ -57,6 +68,9 @@ async def recording(using: Using, access: Reader, call_id: Id) -> FileResponse:
 
 
 @router.delete("/callers/{number}", tags=["calls"])
-async def forget_caller(using: Using, access: Owner, number: Number) -> dict[str, int]:
-    """Remove every ended call of a number, with transcript and recording."""
-    return {"calls": await using.calls.forget_caller(access, number)}
+async def forget_caller(using: Using, access: Owner, number: Number) -> platform.Forgotten:
+    """Remove every ended call of a number, with transcript and recording.
+
+    Calls that are `live` stay until they have ended: ask again then.
+    """
+    return await using.calls.forget_caller(access, number)

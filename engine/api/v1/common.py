@@ -9,6 +9,7 @@ from fastapi import Depends, Path, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
 
+from engine.logs import bind
 from engine.services.access import Access, NotSignedIn, Principal
 from engine.services.platform import Platform
 from engine.store import Page
@@ -43,7 +44,9 @@ def enter(needed: Role) -> Callable[..., Awaitable[Access]]:
     """A dependency: access to the company of the path for at least this role."""
 
     async def dependency(company_id: Id, asking: Asking) -> Access:
-        return asking.enter(company_id, needed)
+        access = asking.enter(company_id, needed)
+        bind(company_id=access.company_id)
+        return access
 
     return dependency
 

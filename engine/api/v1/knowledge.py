@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
+from engine.api.problems import described
 from engine.api.v1.common import Id, Listing, Manager, Paged, Reader, Using, cursor
 from models import KnowledgeDocument, platform
 
@@ -20,7 +21,7 @@ async def documents(using: Using, access: Reader, page: Paged) -> Listing[Knowle
     return Listing(items=list(found), next=cursor(found, page))
 
 
-@router.put("/documents/by-name/{name}", status_code=202, openapi_extra=_BODY)
+@router.put("/documents/by-name/{name}", status_code=202, openapi_extra=_BODY, responses=described(413))
 async def upload(using: Using, access: Manager, name: FileName, request: Request) -> KnowledgeDocument:
     """Upload a file as the body of the request; one of the same name is replaced.
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
-from dataclasses import asdict, dataclass, replace
-from json import JSONDecodeError
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import httpx2
@@ -15,13 +14,29 @@ from openai.types.chat import ChatCompletionChunk
 
 from engine.errors import ProviderError, ProviderTimeout, ProviderUnavailable
 from engine.providers.base import ChatDelta, ChatRequest
-from engine.providers.llm.continuation import RepeatStripper
+from engine.providers.llm.joining import ReplyText
 from engine.providers.llm.slots import SlotTable
 from engine.providers.llm.tool_calls import ToolCallAssembler
 from engine.providers.llm.vendor import GO_ON
 from engine.providers.vendor import error_by_status
 
 Dialect = Literal["llama.cpp", "vllm", "openai"]
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a model wants to be asked, where models of the same API differ.
+
+    `limit`: the field that bounds a reply. `thinking_tokens`: added to the bound, where thinking counts
+    towards it and cannot be switched off. `temperature`, `stop`: whether it takes them; stop sequences that
+    it does not take are looked for here. `fields`: what else its requests have.
+    """
+
+    limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    thinking_tokens: int = 0
+    temperature: bool = True
+    stop: bool = True
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +61,7 @@ class Endpoint:
     connections: int = 100
     name: str = ""
     """What errors and timelines call it; the model's name when empty."""
+    manner: Manner = field(default_factory=Manner)
 
 
 class OpenAICompatible:
@@ -88,42 +104,41 @@ class OpenAICompatible:
                 self._slots.give_back(slot)
 
     async def _stream(self, request: ChatRequest, slot: int | None) -> AsyncGenerator[ChatDelta, None]:
+        manner = self._endpoint.manner
         begun = request.continue_from.rstrip()
-        stripper = RepeatStripper(begun)
+        in_words = self._endpoint.dialect == "openai"
+        reply = ReplyText(begun, in_words=in_words, stop=() if manner.stop else request.stop)
         finish_reason: str | None = None
         usage: CompletionUsage | None = None
         tools = ToolCallAssembler()
-        started = False
         stream = await self._client.chat.completions.create(**self._body(request, begun, slot))
         try:
             async for chunk in stream:
-                usage = chunk.usage or usage
-                text, reason = _content(chunk)
-                tools.push(chunk)
+                try:
+                    piece, reason = _content(chunk)
+                    tools.push(chunk)
+                    usage = chunk.usage or usage
+                except (AttributeError, TypeError) as error:  # the SDK does not check what it parses
+                    raise ProviderUnavailable(
+                        f"{self._name} sent what cannot be read", provider=self._name
+                    ) from error
                 finish_reason = reason or finish_reason
-                if (text := self._join(stripper.push(text), begun=begun, started=started)) != "":
-                    started = True
+                if text := reply.push(piece):
                     yield ChatDelta(text)
+                if reply.stopped:
+                    finish_reason = "stop"
+                    break
         finally:
             await stream.close()
         if finish_reason is None:
             raise ProviderUnavailable(f"{self._name} stopped in the middle of a reply", provider=self._name)
-        last = _last(self._join(stripper.end(), begun=begun, started=started), finish_reason, usage)
+        last = _last(reply.end(), finish_reason, usage)
         yield replace(last, served_by=self._name, tool_calls=tools.whole())
 
-    def _join(self, text: str, *, begun: str, started: bool) -> str:
-        """How a reply begins: without space, or, asked to go on in words, with one before its first word."""
-        if started or not text:
-            return text
-        if not begun:
-            return text.lstrip()
-        if self._endpoint.dialect == "openai" and text[0].isalnum():
-            return " " + text
-        return text
-
     def _body(self, request: ChatRequest, begun: str, slot: int | None) -> dict[str, Any]:
+        manner = self._endpoint.manner
         messages = [{"role": message.role, "content": message.content} for message in request.messages]
-        extra: dict[str, Any] = {}
+        extra: dict[str, Any] = dict(manner.fields)
         if begun:
             lead = self._endpoint.reply_lead if self._endpoint.dialect != "openai" else ""
             messages.append({"role": "assistant", "content": lead + begun})
@@ -139,15 +154,16 @@ class OpenAICompatible:
         body: dict[str, Any] = {
             "model": self._endpoint.model,
             "messages": messages,
-            "max_tokens": request.max_tokens,
-            "temperature": request.temperature,
+            manner.limit: request.max_tokens + manner.thinking_tokens,
             "stream": True,
             "stream_options": {"include_usage": True},
             "extra_body": extra,
         }
+        if manner.temperature:
+            body["temperature"] = request.temperature
         if request.tools:
             body["tools"] = [{"type": "function", "function": asdict(tool)} for tool in request.tools]
-        if request.stop:
+        if request.stop and manner.stop:
             body["stop"] = list(request.stop)
         if self._endpoint.seed is not None:
             body["seed"] = self._endpoint.seed
@@ -157,7 +173,7 @@ class OpenAICompatible:
     def _mapped_errors(self) -> Iterator[None]:
         try:
             yield
-        except (openai.OpenAIError, httpx2.HTTPError, JSONDecodeError) as error:
+        except (openai.OpenAIError, httpx2.HTTPError, ValueError) as error:  # no JSON, no UTF-8
             raise provider_error(error, self._name) from error
 
 

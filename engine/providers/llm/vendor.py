@@ -12,6 +12,12 @@ from engine.providers.vendor import Vendor
 GO_ON = "Go on from exactly where you stopped. Do not repeat anything."
 """What a model that cannot be prefilled is asked, to go on with a reply that was begun."""
 
+THINKING_TOKENS = 512
+"""Added to a reply's limit where the model's thinking counts towards it and cannot be switched off.
+
+A guess, not the vendors': at its lowest, thinking takes some tens of tokens before a spoken answer.
+"""
+
 
 class VendorLlm(Vendor):
     """A LanguageModel."""

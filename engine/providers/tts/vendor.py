@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from engine.audio.g711 import SAMPLE_RATE_HZ, ulaw_to_float
-from engine.errors import ProviderUnavailable
+from engine.errors import ConfigurationError, ProviderRejected, ProviderUnavailable
 from engine.providers.base import Speech, SpeechRequest
 from engine.providers.tts.finish import finish
-from engine.providers.vendor import Vendor
+from engine.providers.vendor import Vendor, VendorOptions
+
+AUDIO = ("audio/", "application/octet-stream")
+"""What the content type of an answer with raw audio begins with."""
+
+# Control characters, halves of surrogate pairs and non-characters: XML 1.0 has no way to write them, UTF-8
+# none for the surrogates, and no voice one to say them.
+_UNSPEAKABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +40,44 @@ class VendorTts(Vendor):
     """
 
     default_voice: str
+    speeds: ClassVar[tuple[float, float]]
+    """The slowest and the fastest that the vendor speaks, 1.0 being normal."""
+    speed_option: ClassVar[str] = "speed"
+    """The extra that is the voice's own speed, by which a request's speed is multiplied."""
+    longest: int
+    """The most that `size` of a text may be."""
+
+    def __init__(self, options: VendorOptions) -> None:
+        super().__init__(options)
+        own = self._number(self.speed_option, *self.speeds)
+        self._own_speed = 1.0 if own is None else own
+
+    async def stream(self, request: SpeechRequest) -> AsyncGenerator[bytes, None]:
+        """mu-law 8 kHz as the vendor sends it, in pieces of any length but none.
+
+        Closing the generator early hangs up. Text without anything to speak gives no piece and asks nobody;
+        text that is too long is refused before anybody is asked. Raises ProviderErrors.
+        """
+        if not _speakable(request.text):
+            return
+        if (size := self.size(request.text)) > self.longest:
+            raise ProviderRejected(
+                f"a text of {size} is more than the {self.longest} that {self.name} takes: cut it",
+                provider=self.name,
+            )
+        silent = True
+        request = replace(request, text=_UNSPEAKABLE.sub(" ", request.text))
+        async with aclosing(self._speak(request)) as pieces:
+            async for piece in pieces:
+                if piece:
+                    silent = False
+                    yield piece
+        if silent:
+            raise ProviderUnavailable(f"{self.name} sent no audio", provider=self.name)
 
     @abstractmethod
-    def stream(self, request: SpeechRequest) -> AsyncGenerator[bytes, None]:
-        """mu-law 8 kHz as the vendor sends it, in pieces of any length. Raises ProviderErrors.
-
-        Closing the generator early hangs up. Text without anything to speak gives no piece.
-        """
+    def _speak(self, request: SpeechRequest) -> AsyncGenerator[bytes, None]:
+        """mu-law 8 kHz of a text that has something to speak. Closing it hangs up. Raises ProviderErrors."""
 
     @abstractmethod
     async def voices(self) -> list[Voice]:
@@ -45,14 +85,10 @@ class VendorTts(Vendor):
 
     async def synthesise(self, request: SpeechRequest) -> Speech:
         """A piece, trimmed and levelled as the local voice's."""
-        if not any(char.isalnum() for char in request.text):
-            return Speech(b"", self.voice(request), served_by=self.served_by)
         audio = bytearray()
         async with aclosing(self.stream(request)) as pieces:
             async for piece in pieces:
                 audio += piece
-        if not audio:
-            raise ProviderUnavailable(f"{self.name} sent no audio", provider=self.name)
         piece = finish([ulaw_to_float(audio)], SAMPLE_RATE_HZ, request.text)
         return Speech(piece, self.voice(request), served_by=self.served_by)
 
@@ -60,9 +96,50 @@ class VendorTts(Vendor):
         vendor, _, voice = request.voice.partition(":")
         return voice if vendor == self.name and voice else self.options.voice or self.default_voice
 
+    def size(self, text: str) -> int:
+        """As the vendor counts it: in characters, unless a class says otherwise."""
+        return len(text)
+
+    def speed(self, request: SpeechRequest) -> float:
+        """The request's speed times the voice's own, or the nearest that the vendor speaks."""
+        slowest, fastest = self.speeds
+        return round(min(fastest, max(slowest, request.speed * self._own_speed)), 2)
+
     @property
     def served_by(self) -> str:
         return f"{self.name}/{self.model}"
 
     async def sample(self) -> str:
         return f"{self.model}, {len(await self.voices())} voices"
+
+    def _number(self, name: str, low: float, high: float) -> float | None:
+        """An extra that must be a number in a range, where it is set. Raises ConfigurationError."""
+        value = self.options.extra.get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise ConfigurationError(
+                f"{self.name}'s option {name} must be {low:g} to {high:g}, not {value!r}"
+            )
+        return float(value)
+
+    def _text(self, name: str) -> str:
+        """An extra that must be text; "" where it is not set. Raises ConfigurationError."""
+        value = self.options.extra.get(name, "")
+        if not isinstance(value, str):
+            raise ConfigurationError(f"{self.name}'s option {name} must be text, not {value!r}")
+        return value
+
+    @contextmanager
+    def _as_documented(self) -> Iterator[None]:
+        """Around the reading of an answer's JSON: what is not shaped as the vendor says is its fault."""
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ProviderUnavailable(
+                f"{self.name} sent JSON that is not what it documents", provider=self.name
+            ) from error
+
+
+def _speakable(text: str) -> bool:
+    return any(char.isalnum() for char in text)

@@ -1,0 +1,181 @@
+"""A cloud vendor as an actor: one for each vendor and kind, shared by all calls of the cluster.
+
+It is started by the first call that needs it and ends itself when nobody has for a while. What it guards is
+the vendor: a pool of connections, a bound on requests at once, and the breaker, which so is the cluster's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from functools import partial
+from typing import Any, TypeVar
+
+import ray
+from ray.exceptions import RayError
+
+from actors import NAMESPACE
+from engine.config import settings
+from engine.errors import ConfigurationError, ProviderError, ProviderUnavailable
+from engine.logs import set_up_logging
+from engine.providers.base import ChatDelta, ChatRequest, Speech, SpeechRequest, SttSession, Transcript
+from engine.providers.failover.guarded import GuardedVendor
+from engine.providers.installation import vendor
+from engine.providers.registry import Kind
+from engine.providers.sealing import Sealer
+from engine.providers.stt.session import BufferedSession
+
+log = logging.getLogger("parley.cloud")
+T = TypeVar("T")
+
+IDLE_S = 600.0
+START_S = 20.0
+MOST_KEYS = 200
+"""Companies with keys of their own that one actor serves; the longest unused makes room."""
+
+
+class CloudActor:
+    """Ray glue around `GuardedVendor`s: the installation's, and one for each company with a key of its own.
+
+    A company's own key has its own breaker: that it is refused says nothing about anybody else's. `sealed`:
+    the company's key as it is kept, or "" for the installation's.
+    """
+
+    def __init__(self, kind: Kind, name: str, idle_s: float = IDLE_S) -> None:
+        set_up_logging()
+        self._kind: Kind = kind
+        self._name = name
+        self._guarded: OrderedDict[str, GuardedVendor] = OrderedDict()
+        self._used = time.monotonic()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._reaper = asyncio.create_task(self._end_when_idle(idle_s))
+
+    async def ready(self, sealed: str) -> None:
+        """Raises ConfigurationError where the vendor cannot be used."""
+        self._of(sealed)
+
+    async def transcribe(self, sealed: str, audio: bytes, language: str) -> Transcript:
+        return await self._of(sealed).transcribe(audio, language)
+
+    async def generate(self, sealed: str, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
+        async with aclosing(self._of(sealed).generate(request)) as deltas:
+            async for delta in deltas:
+                yield delta
+
+    async def synthesise(self, sealed: str, request: SpeechRequest) -> Speech:
+        return await self._of(sealed).synthesise(request)
+
+    def _of(self, sealed: str) -> GuardedVendor:
+        self._used = time.monotonic()
+        guarded = self._guarded.get(sealed)
+        if guarded is None:
+            own = Sealer(settings()).open(sealed) if sealed else None
+            client = vendor(self._kind, self._name, settings(), own_key=own)
+            guarded = GuardedVendor(f"{self._kind} {self._name}", client)
+            self._guarded[sealed] = guarded
+            if len(self._guarded) > MOST_KEYS:
+                self._forget_one()
+        self._guarded.move_to_end(sealed)
+        return guarded
+
+    def _forget_one(self) -> None:
+        idle = next((key for key, one in self._guarded.items() if not one.at_once), None)
+        if idle is not None:
+            task = asyncio.create_task(self._guarded.pop(idle).close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def _end_when_idle(self, idle_s: float) -> None:
+        while True:
+            left = self._used + idle_s - time.monotonic()
+            if left <= 0 and not any(one.at_once for one in self._guarded.values()):
+                break
+            await asyncio.sleep(max(left, 1.0))
+        await asyncio.gather(*(one.close() for one in self._guarded.values()))
+        log.info("%s %s is not used any more: its actor ends", self._kind, self._name)
+        ray.kill(ray.get_runtime_context().current_actor)
+
+
+def _start(kind: Kind, name: str) -> Any:
+    """The vendor's actor, started when there is none. Blocks while Ray is asked."""
+    options = {"name": f"cloud-{kind}-{name}", "namespace": NAMESPACE, "lifetime": "detached"}
+    return (
+        ray.remote(CloudActor)
+        .options(**options, get_if_exists=True, num_cpus=0, max_restarts=0, max_concurrency=1000)
+        .remote(kind, name)
+    )
+
+
+class CloudProvider:
+    """A vendor of any kind, reached through its actor: SpeechToText, LanguageModel or TextToSpeech."""
+
+    def __init__(self, kind: Kind, name: str, sealed: str = "") -> None:
+        self._kind: Kind = kind
+        self._name = name
+        self._sealed = sealed
+        self._handle: Any = None
+        self._starting: asyncio.Task[None] | None = None
+
+    def prepare(self) -> None:
+        """Have the actor started before it is needed: a fallback that first starts a process is no use."""
+        if self._handle is None and (self._starting is None or self._starting.done()):
+            self._starting = asyncio.create_task(self._prepare(), name=f"start {self._kind} {self._name}")
+
+    async def _prepare(self) -> None:
+        try:
+            await asyncio.wait_for(self._ask(lambda actor: actor.ready.remote(self._sealed)), START_S)
+        except (ProviderError, TimeoutError) as error:
+            log.warning("%s %s is not ready: %s", self._kind, self._name, error or "timeout")
+
+    def session(self, *, language: str = "en") -> SttSession:
+        return BufferedSession(self._transcribe, language=language, provider=self._name)
+
+    async def _transcribe(self, audio: bytes, language: str) -> Transcript:
+        return await self._ask(lambda actor: actor.transcribe.remote(self._sealed, audio, language))
+
+    async def synthesise(self, request: SpeechRequest) -> Speech:
+        return await self._ask(lambda actor: actor.synthesise.remote(self._sealed, request))
+
+    async def generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
+        stream = await self._ask(_streamed(self._sealed, request))
+        try:
+            async for reference in stream:
+                yield await self._ask(partial(_given, reference))
+        finally:
+            # Ends the request at the vendor when the reply is left early; nothing when it is over.
+            ray.cancel(stream)
+
+    async def _ask(self, question: Callable[[Any], Awaitable[T]]) -> T:
+        """What the actor answers; one that has ended, being idle, is started again."""
+        try:
+            if self._handle is None:
+                self._handle = await asyncio.to_thread(_start, self._kind, self._name)
+            return await question(self._handle)
+        except ProviderError as error:
+            # As Ray raises it its text is a traceback; `cause` is the error itself.
+            raise getattr(error, "cause", error) from None
+        except ConfigurationError as error:
+            raise ProviderUnavailable(str(getattr(error, "cause", error)), provider=self._name) from None
+        except (RayError, ValueError) as error:
+            self._handle = None
+            raise ProviderUnavailable(f"{self._name}: {_last_line(error)}", provider=self._name) from error
+
+
+def _streamed(sealed: str, request: ChatRequest) -> Callable[[Any], Awaitable[Any]]:
+    async def question(actor: Any) -> Any:
+        return actor.generate.options(num_returns="streaming").remote(sealed, request)
+
+    return question
+
+
+async def _given(reference: Any, _: Any) -> ChatDelta:
+    delta: ChatDelta = await reference
+    return delta
+
+
+def _last_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1][:300]

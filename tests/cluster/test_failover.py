@@ -1,0 +1,187 @@
+"""Failures of providers on the real server, with simulated vendors: an answer is heard, or the apology."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from engine import demo
+from models.agent import Providers
+from tests.cluster.conftest import Note
+from tests.cluster.site import Site, eventually
+from tests.cluster.talk import ANSWER_S, ask, call_id, greeted
+from tests.cluster.vendors import Vendors
+from tests.vendors.simulator import Fault
+
+QUESTION = "demo-cleaning"
+REPLY = "A cleaning costs eighty five dollars, and it takes about half an hour of your time."
+OPEN_S = 30.0
+
+
+async def publish(server: Site, name: str, **chains: tuple[str, ...]) -> str:
+    """An agent with these chains."""
+    agent = demo.agent()
+    phrases = agent.phrases.model_copy(update={"greeting": "Hello."})
+    update = {"id": name, "phrases": phrases, "providers": Providers(**chains)}
+    await server.store.publish_agent(agent.model_copy(update=update))
+    return name
+
+
+async def routes(server: Site, call: str) -> list[dict[str, list[tuple[str, str]]]]:
+    """Of each answered turn: stage -> (provider, what) of its route."""
+    heard = [one for one in await server.entries(call, "heard") if one["turn"]]
+    return [
+        {stage: [(d["provider"], d["what"]) for d in route] for stage, route in one.get("routes", {}).items()}
+        for one in heard
+    ]
+
+
+def voice_to_voice_ms(heard: dict[str, Any]) -> int:
+    stamps: dict[str, float] = heard["stamps"]
+    return round(stamps["first_byte"] - stamps["speech_end"])
+
+
+@pytest.fixture(autouse=True)
+def well(vendors: Vendors) -> None:
+    vendors.well()
+    for llm in (vendors.llm_groq, vendors.llm_openai):
+        llm.reply, llm.dies = REPLY, False
+    for stt in (vendors.stt_groq, vendors.stt_openai):
+        stt.text = "How much does a cleaning cost?"
+
+
+async def test_a_call_on_vendors_alone(server: Site, vendors: Vendors) -> None:
+    agent = await publish(server, "alone", stt=("groq",), llm=("groq",), tts=("openai",))
+    async with server.dial(agent=agent) as caller:
+        await greeted(caller)
+        answer = await ask(caller, QUESTION)
+        assert answer.text == REPLY
+        call = call_id(caller)
+    assert await server.ended(call) == "caller hung up"
+    (turn,) = [one for one in await server.entries(call, "heard") if one["turn"]]
+    assert {stage: by.split("/")[0] for stage, by in turn["served"].items()} == {
+        "stt": "groq", "llm": "groq", "tts": "openai",
+    }  # fmt: skip
+    assert "routes" not in turn
+    assert vendors.llm_groq.asked
+    assert vendors.stt_groq.heard[-1]["seconds"] > 0.5
+    assert vendors.tts_openai.spoken
+
+
+async def test_a_reply_that_breaks_off_is_gone_on_with(server: Site, vendors: Vendors, note: Note) -> None:
+    agent = await publish(server, "breaks", llm=("groq", "openai"))
+    vendors.llm_groq.dies = True
+    async with server.dial(agent=agent) as caller:
+        await greeted(caller)
+        answer = await ask(caller, QUESTION)
+        call = call_id(caller)
+    assert answer.text == REPLY, "no word twice, none left out"
+    (route,) = await routes(server, call)
+    assert route["llm"][0] == ("groq", "broke off")
+    assert vendors.llm_openai.asked[-1].begun
+    (turn,) = [one for one in await server.entries(call, "heard") if one["turn"]]
+    note("voice to voice ms", voice_to_voice_ms(turn))
+
+
+async def test_stt_in_a_black_hole_and_tts_that_fails(server: Site, vendors: Vendors, note: Note) -> None:
+    agent = await publish(server, "holes", stt=("openai", "local"), tts=("elevenlabs", "local"))
+    async with server.dial(agent=agent) as caller:
+        await greeted(caller)
+        vendors.stt_openai.fault = Fault.BLACK_HOLE
+        vendors.tts_elevenlabs.fault = Fault.SERVER_ERROR
+        for _ in range(6):
+            answer = await ask(caller, QUESTION)
+            assert answer.done
+            assert answer.kinds, "the caller heard nothing"
+        call = call_id(caller)
+    found = await routes(server, call)
+    assert ("openai", "too slow") in found[0]["stt"]
+    assert found[0]["stt"][-1] == ("local", "answered")
+    assert found[-1]["stt"] == [("openai", "not asked"), ("local", "answered")], "its breaker is open"
+    assert found[-1]["tts"][:2] == [("elevenlabs", "not asked"), ("local", "answered")]
+    for number, turn in enumerate(one for one in await server.entries(call, "heard") if one["turn"]):
+        note(f"turn {number}: voice to voice ms", voice_to_voice_ms(turn))
+
+
+async def test_everything_down_is_an_apology_and_an_end(server: Site, vendors: Vendors) -> None:
+    agent = await publish(server, "down", llm=("openai",), tts=("elevenlabs", "openai"))
+    async with server.dial(agent=agent) as caller:
+        await greeted(caller)
+
+        async def last_words_at_hand() -> bool:
+            return sum("sorry" in one.text for one in vendors.tts_openai.spoken) > 0
+
+        await eventually(last_words_at_hand, ANSWER_S, "the apology is at hand")
+        vendors.llm_openai.fault = vendors.tts_openai.fault = Fault.SERVER_ERROR
+        for _ in range(2):
+            loud = caller.tape.last_agent_loud
+            answer = await ask(caller, QUESTION)
+            assert answer.kinds == ["apology"]
+            assert caller.tape.last_agent_loud > loud, "the apology is heard"
+        call = call_id(caller)
+        await eventually(lambda: _closed(caller), ANSWER_S, "the agent hangs up")
+    assert await server.ended(call) == "agent ended the call"
+
+
+async def _closed(caller: Any) -> bool:
+    return not caller.open
+
+
+async def test_the_local_language_model_killed_while_it_is_asked(
+    server: Site, vendors: Vendors, note: Note
+) -> None:
+    agent = await publish(server, "killed", llm=("local", "groq"))
+    async with server.dial(agent=agent) as caller:
+        await greeted(caller)
+        (model,) = server.processes("deployments.llama_server")
+        server.kill(model.pid)
+        answer = await ask(caller, QUESTION)
+        assert answer.kinds == ["reply"]
+        call = call_id(caller)
+    (turn,) = [one for one in await server.entries(call, "heard") if one["turn"]]
+    note("served", turn["served"])
+    note("voice to voice ms", voice_to_voice_ms(turn))
+
+    async def back() -> bool:
+        return len(server.processes("deployments.llama_server")) == 1
+
+    await eventually(back, 60.0, "the local model is back")
+
+
+async def test_many_calls_on_a_dead_vendor(server: Site, vendors: Vendors, note: Note) -> None:
+    """However many calls ask at once: what is sent to it stays within its breaker's budget."""
+    agent = await publish(server, "dead", llm=("openai", "local"))
+    vendors.llm_openai.fault = Fault.BLACK_HOLE
+    calls, turns = 6, 2
+
+    async with AsyncExitStack() as stack:
+        callers = []
+        for _ in range(calls):
+            caller = await stack.enter_async_context(server.dial(agent=agent))
+            await greeted(caller)
+            callers.append(caller)
+        answered = 0
+        for _ in range(turns):
+            answers = await asyncio.gather(*(ask(caller, QUESTION) for caller in callers))
+            answered += sum(bool(answer.kinds) for answer in answers)
+    sent = len(vendors.llm_openai.seen)
+    note("requests sent to the dead vendor", sent)
+    assert answered == calls * turns
+    assert sent < calls * turns
+
+
+async def test_decisions_are_in_the_metrics(server: Site, vendors: Vendors) -> None:
+    agent = await publish(server, "counted", llm=("groq", "local"))
+    vendors.llm_groq.fault = Fault.SERVER_ERROR
+    async with server.dial(agent=agent) as caller:
+        await greeted(caller)
+        assert (await ask(caller, QUESTION)).kinds
+    from httpx import AsyncClient
+
+    async with AsyncClient() as client:
+        text = (await client.get(f"{server.url}/metrics")).raise_for_status().text
+    assert 'parley_failover_total{provider="local",stage="llm",what="answered"}' in text
+    assert "parley_calls_live " in text

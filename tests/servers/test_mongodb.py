@@ -1,0 +1,46 @@
+"""docs/tour.sh on a server whose store is MongoDB."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pymongo import MongoClient
+
+from engine.cli.server_process import ServerProcess
+from engine.config import Settings
+from engine.telephony.tokens import local_url
+from tests import mongo_server
+from tests.tour import ROOT, run_tour
+
+
+@pytest.fixture(scope="module")
+def mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    try:
+        with mongo_server.running(tmp_path_factory.mktemp("mongo")) as url:
+            yield url
+    except mongo_server.NoServerError as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"tests of MongoDB must run here: {error}")
+        pytest.skip(str(error))
+
+
+def test_the_tour_on_mongodb(mongo_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"parley_test_{secrets.token_hex(6)}"
+    monkeypatch.setenv("PARLEY_MONGODB_URL", mongo_url)
+    monkeypatch.setenv("PARLEY_MONGODB_DATABASE", name)
+    settings = Settings(data_dir=tmp_path / "data")
+    process = ServerProcess(settings, config=ROOT / "serve_config.yaml")
+    try:
+        for _ in process.wait_until_ready():
+            pass
+        run_tour(local_url(settings), tmp_path)
+        with MongoClient[dict[str, object]](mongo_url) as client:
+            assert client[name]["calls"].count_documents({"status": "ended"}) == 1
+            client.drop_database(name)
+        assert not (tmp_path / "data" / "parley.db").exists(), "nothing is kept in SQLite beside it"
+    finally:
+        process.stop()
