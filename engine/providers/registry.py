@@ -25,8 +25,8 @@ class Entry:
     """`target`: `module:Class` below `engine.providers.<kind>`, or anywhere as `package.module:Class`; empty
     for the local deployment.
 
-    `key`: the setting that holds the vendor's key, in lower case and without PARLEY_; empty where it needs
-    none. `needs`: what its module imports of the `cloud` extra.
+    `key`: the setting that holds the vendor's key, in lower case and without PARLEY_. `needs`: what its
+    module imports of the `cloud` extra.
     """
 
     kind: Kind
@@ -42,6 +42,14 @@ class Entry:
     @property
     def variable(self) -> str:
         return f"PARLEY_{self.key.upper()}"
+
+    @property
+    def installed(self) -> bool:
+        """Whether the package that it needs is there."""
+        try:
+            return not self.needs or importlib.util.find_spec(self.needs) is not None
+        except ModuleNotFoundError:  # the one that it is in
+            return False
 
 
 ENTRIES: tuple[Entry, ...] = (
@@ -96,7 +104,7 @@ def create(kind: str, name: str, **options: Any) -> Vendor:
     chosen = entry(kind, name)
     if chosen.local:
         raise ConfigurationError(f"the local {kind} provider is a deployment of serve_config.yaml")
-    if chosen.key and not options.get("api_key"):
+    if not options.get("api_key"):
         raise ConfigurationError(f"{name} needs a key: set {chosen.variable}")
     known = [field.name for field in fields(VendorOptions)]
     for option in options:
@@ -108,16 +116,9 @@ def create(kind: str, name: str, **options: Any) -> Vendor:
 
 
 def _vendor_class(chosen: Entry) -> type[Vendor]:
-    if chosen.needs and not _installed(chosen.needs):
+    if not chosen.installed:
         raise ConfigurationError(f"{chosen.name} needs {chosen.needs}: pip install 'parley[cloud]'")
     module, _, name = chosen.target.partition(":")
     path = module if "." in module else f"engine.providers.{chosen.kind}.{module}"
     vendor: type[Vendor] = getattr(importlib.import_module(path), name)
     return vendor
-
-
-def _installed(package: str) -> bool:
-    try:
-        return importlib.util.find_spec(package) is not None
-    except ModuleNotFoundError:  # the package that it is in
-        return False

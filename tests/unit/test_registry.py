@@ -41,6 +41,7 @@ def test_a_vendor_is_found_and_says_where_its_key_is() -> None:
 def test_each_vendor_has_a_key_and_a_class_of_its_own() -> None:
     vendors = [each for each in ENTRIES if not each.local]
     assert all(each.key for each in vendors)
+    assert all(each.installed for each in vendors if not each.needs)
     assert len({(each.kind, each.target) for each in vendors}) == len(vendors)
 
 
@@ -75,7 +76,9 @@ def test_a_missing_key_names_the_variable(key: str | None) -> None:
 @pytest.mark.parametrize("package", ["no_such_package", "no_such_package.inside", "google.no_such_package"])
 def test_a_missing_package_is_one_line_with_the_extra(package: str) -> None:
     """Also one whose namespace is there, as Google's is wherever protobuf is installed."""
-    register(Entry("embeddings", "lacking", "voyage:VoyageEmbedder", "lacking_api_key", package))
+    lacking = Entry("embeddings", "lacking", "voyage:VoyageEmbedder", "lacking_api_key", package)
+    assert not lacking.installed
+    register(lacking)
     with pytest.raises(ConfigurationError) as caught:
         create("embeddings", "lacking", api_key="key")
     assert str(caught.value) == f"lacking needs {package}: pip install 'parley[cloud]'"
@@ -108,8 +111,8 @@ async def test_a_vendor_is_created_with_its_options() -> None:
 
 async def test_one_that_is_registered_is_like_the_others() -> None:
     target = "engine.providers.embeddings.voyage:VoyageEmbedder"
-    register(Entry("embeddings", "mine", target))
-    vendor = create("embeddings", "mine")
+    register(Entry("embeddings", "mine", target, "mine_api_key"))
+    vendor = create("embeddings", "mine", api_key="key")
     assert isinstance(vendor, VendorEmbedder)
     await vendor.close()
     with pytest.raises(ConfigurationError, match=r"did you mean mine\?.*local, .*cohere, mine"):
