@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-peers
 
-.PHONY: install weights demo serve test test-weights test-unit test-cluster test-e2e lint format bench bench-peers clean
+.PHONY: install weights demo serve test test-weights test-unit test-cluster test-e2e test-vendors-live lint format bench bench-peers clean
 
 install: $(STAMP)
 
@@ -33,6 +33,9 @@ test-unit: test-weights
 test-cluster: test-weights
 	$(BIN)/pytest tests/cluster
 	$(BIN)/pytest tests/servers
+
+test-vendors-live: install
+	PARLEY_TEST_LIVE=1 $(BIN)/pytest tests/vendors/test_live.py -rs
 
 test-e2e: test-weights
 	$(BIN)/pytest tests/e2e

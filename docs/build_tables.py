@@ -7,6 +7,7 @@ when one differs from the code.
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -18,10 +19,11 @@ from engine.call.services import Deadlines
 from engine.config import Settings
 from engine.dialog.endpoint import Evidence, wait_ms
 from engine.dialog.table import RULES, Phase
+from engine.providers.registry import ENTRIES
 from models import TurnTaking
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "docs" / "turn-taking.md", ROOT / "docs" / "failures.md")
+PAGES = (ROOT / "docs" / "turn-taking.md", ROOT / "docs" / "failures.md", ROOT / "docs" / "providers.md")
 _TABLE = re.compile(r"(<!-- table: (?P<name>\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 SETTINGS = {
@@ -125,12 +127,25 @@ def deadlines() -> str:
     return _markdown(("who waits", "for what", "how long"), rows)
 
 
+def providers() -> str:
+    """Every vendor: where it is asked, with which model, and the setting of its key."""
+    rows = []
+    for each in ENTRIES:
+        if each.local:
+            continue
+        module, _, name = each.target.partition(":")
+        vendor = getattr(importlib.import_module(f"engine.providers.{each.kind}.{module}"), name)
+        rows.append((each.kind, each.name, f"`{vendor.default_model}`", f"`{each.variable}`"))
+    return _markdown(("kind", "name", "model unless set", "key"), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "rules": rules,
     "phases": phases,
     "settings": settings,
     "endpointing": endpointing,
     "deadlines": deadlines,
+    "providers": providers,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 
 import pytest
 
@@ -10,6 +11,7 @@ from engine.errors import ConfigurationError
 from engine.providers import registry
 from engine.providers.embeddings.vendor import VendorEmbedder
 from engine.providers.registry import ENTRIES, KINDS, LOCAL, Entry, create, entry, register
+from engine.providers.vendor import Vendor
 
 NAMES = {
     "stt": "local groq openai deepgram assemblyai",
@@ -45,6 +47,15 @@ def test_each_vendor_has_a_key_and_a_class_of_its_own() -> None:
     assert len({(each.kind, each.target) for each in vendors}) == len(vendors)
 
 
+@pytest.mark.parametrize("each", [each for each in ENTRIES if not each.local], ids=str)
+async def test_every_entry_leads_to_its_vendor(each: Entry) -> None:
+    extra = {"region": "westeurope"} if each.name == "azure" else {}
+    vendor = create(each.kind, each.name, api_key="key", extra=extra)
+    assert isinstance(vendor, Vendor)
+    assert vendor.name == each.name
+    await vendor.close()
+
+
 def test_an_unknown_kind_names_the_kinds() -> None:
     with pytest.raises(ConfigurationError, match=r"'vision'.*stt, llm, tts, embeddings"):
         entry("vision", "openai")
@@ -63,6 +74,18 @@ def test_an_unknown_name_is_put_right() -> None:
 def test_a_name_of_another_kind_is_unknown() -> None:
     with pytest.raises(ConfigurationError, match="no llm provider 'voyage'"):
         entry("llm", "voyage")
+
+
+@pytest.mark.parametrize("each", [each for each in ENTRIES if each.needs], ids=str)
+def test_a_vendor_whose_package_is_missing_is_not_loaded(
+    each: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == each.needs else really(name, *rest)
+    )
+    with pytest.raises(ConfigurationError, match=rf"{each.name} needs .*pip install 'parley\[cloud\]'"):
+        create(each.kind, each.name, api_key="key")
 
 
 @pytest.mark.parametrize("key", ["", None])
