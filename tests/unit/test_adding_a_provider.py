@@ -89,7 +89,7 @@ async def test_the_documented_vendor_keeps_the_contract(
 
 async def test_its_entry_creates_it(package: dict[str, ModuleType]) -> None:
     """With the module's real path instead of the one that it would have in Parley."""
-    (entry,) = eval(f"({BLOCKS[ENTRY]})", {"Entry": Entry})
+    entry: Entry = eval(BLOCKS[ENTRY], {"Entry": Entry})
     module, _, name = entry.target.partition(":")
     assert f"engine/providers/{entry.kind}/{module}.py" == MODULE
     registry.register(replace(entry, target=f"{PACKAGE}.{module}:{name}"))
