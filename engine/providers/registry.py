@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from dataclasses import dataclass
+import importlib.util
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from engine.errors import ConfigurationError
@@ -21,10 +22,11 @@ LOCAL = "local"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`target`: `module:Class` below `engine.providers.<kind>`; empty for the local deployment.
+    """`target`: `module:Class` below `engine.providers.<kind>`, or anywhere as `package.module:Class`; empty
+    for the local deployment.
 
-    `key`: the setting that holds the vendor's key, in lower case and without PARLEY_. `needs`: the package
-    of the `cloud` extra that its module imports.
+    `key`: the setting that holds the vendor's key, in lower case and without PARLEY_. `needs`: what its
+    module imports of the `cloud` extra.
     """
 
     kind: Kind
@@ -40,6 +42,14 @@ class Entry:
     @property
     def variable(self) -> str:
         return f"PARLEY_{self.key.upper()}"
+
+    @property
+    def installed(self) -> bool:
+        """Whether the package that it needs is there."""
+        try:
+            return not self.needs or importlib.util.find_spec(self.needs) is not None
+        except ModuleNotFoundError:  # the one that it is in
+            return False
 
 
 ENTRIES: tuple[Entry, ...] = (
@@ -67,13 +77,19 @@ ENTRIES: tuple[Entry, ...] = (
 _BY_NAME: dict[tuple[str, str], Entry] = {(entry.kind, entry.name): entry for entry in ENTRIES}
 
 
+def register(added: Entry) -> None:
+    """A vendor that is not Parley's own, for this process. Raises ConfigurationError for a name in use."""
+    if _BY_NAME.setdefault((added.kind, added.name), added) != added:
+        raise ConfigurationError(f"there is another {added.kind} provider {added.name!r}: choose a new name")
+
+
 def entry(kind: str, name: str) -> Entry:
     """Raises ConfigurationError, which names what there is."""
     if kind not in KINDS:
         raise ConfigurationError(f"there is no kind {kind!r} of providers; the kinds: {', '.join(KINDS)}")
     found = _BY_NAME.get((kind, name))
     if found is None:
-        names = [each.name for each in ENTRIES if each.kind == kind]
+        names = [each.name for each in _BY_NAME.values() if each.kind == kind]
         meant = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {meant[0]}? " if meant else ""
         raise ConfigurationError(f"there is no {kind} provider {name!r}: {hint}there are {', '.join(names)}")
@@ -90,22 +106,19 @@ def create(kind: str, name: str, **options: Any) -> Vendor:
         raise ConfigurationError(f"the local {kind} provider is a deployment of serve_config.yaml")
     if not options.get("api_key"):
         raise ConfigurationError(f"{name} needs a key: set {chosen.variable}")
-    try:
-        settings = VendorOptions(**options)
-    except TypeError as error:
-        raise ConfigurationError(f"{kind} provider {name}: {error}") from error
-    return _vendor_class(chosen)(settings)
+    known = [field.name for field in fields(VendorOptions)]
+    for option in options:
+        if option not in known:
+            raise ConfigurationError(
+                f"{kind} providers have no option {option!r}: there are {', '.join(known)}"
+            )
+    return _vendor_class(chosen)(VendorOptions(**options))
 
 
 def _vendor_class(chosen: Entry) -> type[Vendor]:
+    if not chosen.installed:
+        raise ConfigurationError(f"{chosen.name} needs {chosen.needs}: pip install 'parley[cloud]'")
     module, _, name = chosen.target.partition(":")
-    try:
-        loaded = importlib.import_module(f"engine.providers.{chosen.kind}.{module}")
-    except ModuleNotFoundError as error:
-        if chosen.needs and (error.name or "").split(".")[0] == chosen.needs.split(".")[0]:
-            raise ConfigurationError(
-                f"{chosen.name} needs the package {error.name}: pip install 'parley[cloud]'"
-            ) from error
-        raise
-    vendor: type[Vendor] = getattr(loaded, name)
+    path = module if "." in module else f"engine.providers.{chosen.kind}.{module}"
+    vendor: type[Vendor] = getattr(importlib.import_module(path), name)
     return vendor

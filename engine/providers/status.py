@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 from collections.abc import Sequence
 
 from pydantic import BaseModel
@@ -48,7 +47,7 @@ def _provider(each: Entry, settings: Settings) -> Provider:
     missing = []
     if not each.local and not key(each, settings):
         missing.append(each.variable)
-    if each.needs and importlib.util.find_spec(each.needs.split(".")[0]) is None:
+    if not each.installed:
         missing.append("pip install 'parley[cloud]'")
     return Provider(
         kind=each.kind,

@@ -3,8 +3,8 @@
 Sources: ai.google.dev/api/embeddings (request, response), ai.google.dev/gemini-api/docs/embeddings
 (dimensions, prompts instead of tasks from version 2 on), github.com/geldata/gel/issues/9032 (at most 100
 requests), github.com/lingfengQAQ/webnovel-writer/pull/51 (an empty part),
-ai.google.dev/gemini-api/docs/troubleshooting (errors); read 2026-11-24. Stricter than documented in one:
-version 2 is said not to support a task, not what becomes of one.
+ai.google.dev/gemini-api/docs/troubleshooting (errors); read 2026-11-24. Stricter than documented in one
+thing: version 2 is said not to support a task, not what becomes of one.
 
 Documented request:  POST /v1beta/models/gemini-embedding-001:batchEmbedContents, `x-goog-api-key: KEY`,
                      {"requests": [{"model": "models/gemini-embedding-001",
