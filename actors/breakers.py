@@ -23,21 +23,21 @@ PROBE_S = 5.0
 
 
 class Breakers:
-    """`report` takes what became of a request, or None to ask, and answers with what holds now."""
+    """`report` takes what became of requests, and answers with what holds now."""
 
     def __init__(self) -> None:
         set_up_logging()
         self._breakers: dict[str, Breaker] = {}
         self._probed: dict[str, float] = {}
 
-    async def report(self, name: str, outcome: ProviderError | bool | None) -> tuple[bool, bool]:
-        """(it is open, whoever asks may probe it). `outcome`: an error, or True for an answer."""
+    async def report(self, name: str, error: ProviderError | None, answers: int) -> tuple[bool, bool]:
+        """(it is open, whoever asks may probe it). `error`: a failure; `answers`: since the last report."""
         now = time.monotonic()
         breaker = self._breakers.setdefault(name, Breaker())
-        if isinstance(outcome, ProviderError):
-            breaker.broke(outcome, now)
-        elif outcome:
-            breaker.answered()
+        if answers:
+            breaker.heard(now)
+        if error is not None:
+            breaker.late(error, now)
         state = breaker.state(now)
         # A prober that died leaves no outcome: then another may, a while later.
         probe = state == "half-open" and now - self._probed.get(name, -PROBE_S) >= PROBE_S
@@ -58,7 +58,8 @@ class SharedGate:
     def __init__(self, name: str) -> None:
         self._name = name
         self._hub: Any = None
-        self._open = self._probe = self._failing = False
+        self._open = self._probe = False
+        self._answers = 0
         self._asked = -FRESH_S
         self._telling: set[asyncio.Task[None]] = set()
 
@@ -70,32 +71,36 @@ class SharedGate:
         self._probe = False
         return admitted
 
-    def succeeded(self) -> None:
-        if self._open or self._failing:
-            self._failing = False
-            self._tell(True)
+    def succeeded(self, now: float) -> None:
+        """Told with the next question, or at once where that closes the breaker."""
+        self._answers += 1
+        if self._open:
+            self._tell(None)
 
     def failed(self, error: ProviderError, now: float) -> None:
-        if not isinstance(error, ProviderRejected):
-            self._failing = True
+        if isinstance(error, ProviderRejected):
+            self.succeeded(now)
+        else:
             self._tell(error)
 
-    def broke(self, error: ProviderError, now: float) -> None:
-        self.failed(error, now)
+    def late(self, error: ProviderError, now: float) -> None:
+        self._tell(error)
 
     def abandoned(self) -> None:
         """Nothing is known."""
 
-    def _tell(self, outcome: ProviderError | bool | None) -> None:
-        task = asyncio.create_task(self._report(outcome))
+    def _tell(self, error: ProviderError | None) -> None:
+        task = asyncio.create_task(self._report(error))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
 
-    async def _report(self, outcome: ProviderError | bool | None) -> None:
+    async def _report(self, error: ProviderError | None) -> None:
+        answers, self._answers = self._answers, 0
         try:
             if self._hub is None:
                 self._hub = await asyncio.to_thread(breakers)
-            self._open, self._probe = await self._hub.report.remote(self._name, outcome)
+            self._open, probe = await self._hub.report.remote(self._name, error, answers)
+            self._probe = self._probe or probe
         except (RayError, ValueError):
             # Without the others' word this call goes by nobody's: it asks, and fails over by deadline.
             self._hub, self._open = None, False

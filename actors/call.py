@@ -22,6 +22,7 @@ from engine.dialog.commands import EdgeCommand
 from engine.dialog.events import EdgeEvent
 from engine.link import Batch
 from engine.logs import bind, set_up_logging
+from engine.providers.base import Speech, SpeechRequest
 from engine.providers.installation import local_kinds
 from engine.providers.stub import StubDelays
 
@@ -46,6 +47,7 @@ class CallActor:
         self._conductor: Conductor | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._calls = 0
+        self._kept: dict[SpeechRequest, Speech] = {}
 
     async def warm(self) -> str:
         """Open the way to every deployment, so that the first turn does not pay for it.
@@ -85,7 +87,7 @@ class CallActor:
         assert self._services is not None
         self._calls += 1
         bind(call_id=attach.spec.call_id, company_id=attach.spec.company_id)
-        conductor = Conductor(attach, self._services(attach.spec))
+        conductor = Conductor(attach, self._services(attach.spec), kept=self._kept)
         self._conductor = conductor
         try:
             await conductor.start()

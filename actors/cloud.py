@@ -10,17 +10,16 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
-from functools import partial
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayActorError, RayError
 
 from actors import NAMESPACE
 from engine.config import settings
-from engine.errors import ConfigurationError, ProviderError, ProviderUnavailable
+from engine.errors import ConfigurationError, ProviderError, ProviderTimeout, ProviderUnavailable
 from engine.logs import set_up_logging
 from engine.providers.base import ChatDelta, ChatRequest, Speech, SpeechRequest, SttSession, Transcript
 from engine.providers.failover.guarded import GuardedVendor
@@ -30,7 +29,6 @@ from engine.providers.sealing import Sealer
 from engine.providers.stt.session import BufferedSession
 
 log = logging.getLogger("parley.cloud")
-T = TypeVar("T")
 
 IDLE_S = 600.0
 START_S = 20.0
@@ -55,8 +53,12 @@ class CloudActor:
         self._reaper = asyncio.create_task(self._end_when_idle(idle_s))
 
     async def ready(self, sealed: str) -> None:
-        """Raises ConfigurationError where the vendor cannot be used."""
-        self._of(sealed)
+        """A call may need it. Raises ConfigurationError where the vendor cannot be used."""
+        await self._of(sealed).prove()
+
+    async def late(self, sealed: str) -> None:
+        """A chain had to ask another, or was left in the middle of a reply."""
+        self._of(sealed).late()
 
     async def transcribe(self, sealed: str, audio: bytes, language: str) -> Transcript:
         return await self._of(sealed).transcribe(audio, language)
@@ -76,9 +78,9 @@ class CloudActor:
             own = Sealer(settings()).open(sealed) if sealed else None
             client = vendor(self._kind, self._name, settings(), own_key=own)
             guarded = GuardedVendor(f"{self._kind} {self._name}", client)
-            self._guarded[sealed] = guarded
-            if len(self._guarded) > MOST_KEYS:
+            if len(self._guarded) >= MOST_KEYS:
                 self._forget_one()
+            self._guarded[sealed] = guarded
         self._guarded.move_to_end(sealed)
         return guarded
 
@@ -95,8 +97,8 @@ class CloudActor:
             if left <= 0 and not any(one.at_once for one in self._guarded.values()):
                 break
             await asyncio.sleep(max(left, 1.0))
-        await asyncio.gather(*(one.close() for one in self._guarded.values()))
         log.info("%s %s is not used any more: its actor ends", self._kind, self._name)
+        # The process goes, and its connections with it: nothing is closed before, so no request meets that.
         ray.kill(ray.get_runtime_context().current_actor)
 
 
@@ -121,8 +123,8 @@ class CloudProvider:
         self._starting: asyncio.Task[None] | None = None
 
     def prepare(self) -> None:
-        """Have the actor started before it is needed: a fallback that first starts a process is no use."""
-        if self._handle is None and (self._starting is None or self._starting.done()):
+        """A call has this vendor in its chain: have its actor started, and kept, before it is needed."""
+        if self._starting is None or self._starting.done():
             self._starting = asyncio.create_task(self._prepare(), name=f"start {self._kind} {self._name}")
 
     async def _prepare(self) -> None:
@@ -131,50 +133,87 @@ class CloudProvider:
         except (ProviderError, TimeoutError) as error:
             log.warning("%s %s is not ready: %s", self._kind, self._name, error or "timeout")
 
+    # As the `Gate` of its chain: the breaker is in the actor, which says no at once.
+
+    def admit(self, now: float) -> bool:
+        return True
+
+    def succeeded(self, now: float) -> None:
+        """The actor knows."""
+
+    def failed(self, error: ProviderError, now: float) -> None:
+        """The actor knows."""
+
+    def late(self, error: ProviderError, now: float) -> None:
+        """That it was too slow for its chain the actor cannot know."""
+        if self._handle is not None and isinstance(error, ProviderTimeout):
+            self._handle.late.remote(self._sealed)
+
+    def abandoned(self) -> None:
+        """The actor knows."""
+
     def session(self, *, language: str = "en") -> SttSession:
         return BufferedSession(self._transcribe, language=language, provider=self._name)
 
     async def _transcribe(self, audio: bytes, language: str) -> Transcript:
-        return await self._ask(lambda actor: actor.transcribe.remote(self._sealed, audio, language))
+        transcript: Transcript = await self._ask(
+            lambda actor: actor.transcribe.remote(self._sealed, audio, language)
+        )
+        return transcript
 
     async def synthesise(self, request: SpeechRequest) -> Speech:
-        return await self._ask(lambda actor: actor.synthesise.remote(self._sealed, request))
+        speech: Speech = await self._ask(lambda actor: actor.synthesise.remote(self._sealed, request))
+        return speech
 
     async def generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
-        stream = await self._ask(_streamed(self._sealed, request))
+        handle = await self._actor()
+        stream = handle.generate.options(num_returns="streaming").remote(self._sealed, request)
         try:
             async for reference in stream:
-                yield await self._ask(partial(_given, reference))
+                with self._mapped_errors():
+                    delta: ChatDelta = await reference
+                yield delta
         finally:
             # Ends the request at the vendor when the reply is left early; nothing when it is over.
             ray.cancel(stream)
 
-    async def _ask(self, question: Callable[[Any], Awaitable[T]]) -> T:
-        """What the actor answers; one that has ended, being idle, is started again."""
-        try:
-            if self._handle is None:
+    async def _ask(self, question: Callable[[Any], Any]) -> Any:
+        """What the actor answers. One that had ended, being idle, is started again; once.
+
+        Cancelled, it cancels the request at the vendor too.
+        """
+        for again in (False, True):
+            handle = await self._actor()
+            reference = question(handle)
+            try:
+                with self._mapped_errors():
+                    return await reference
+            except asyncio.CancelledError:
+                ray.cancel(reference)
+                raise
+            except ProviderUnavailable as error:
+                if again or not isinstance(error.__cause__, RayActorError):
+                    raise
+                self._handle = None
+        raise AssertionError("the loop returns or raises")
+
+    async def _actor(self) -> Any:
+        if self._handle is None:
+            with self._mapped_errors():
                 self._handle = await asyncio.to_thread(_start, self._kind, self._name)
-            return await question(self._handle)
+        return self._handle
+
+    @contextmanager
+    def _mapped_errors(self) -> Iterator[None]:
+        try:
+            yield
         except ProviderError as error:
             # As Ray raises it its text is a traceback; `cause` is the error itself.
             raise getattr(error, "cause", error) from None
         except ConfigurationError as error:
             raise ProviderUnavailable(str(getattr(error, "cause", error)), provider=self._name) from None
         except (RayError, ValueError) as error:
-            self._handle = None
             raise ProviderUnavailable(f"{self._name}: {_last_line(error)}", provider=self._name) from error
-
-
-def _streamed(sealed: str, request: ChatRequest) -> Callable[[Any], Awaitable[Any]]:
-    async def question(actor: Any) -> Any:
-        return actor.generate.options(num_returns="streaming").remote(sealed, request)
-
-    return question
-
-
-async def _given(reference: Any, _: Any) -> ChatDelta:
-    delta: ChatDelta = await reference
-    return delta
 
 
 def _last_line(error: BaseException) -> str:

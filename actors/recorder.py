@@ -20,6 +20,7 @@ from engine.call.recording import NotRecorded
 from engine.call.tape import Block
 from engine.config import settings
 from engine.errors import ParleyError
+from engine.logs import set_up_logging
 from engine.metrics import CallMetrics
 from engine.services.housekeeping import Housekeeping
 from engine.store import Conflict
@@ -39,6 +40,7 @@ class Recorder:
     """Appends and reads journals, writes recordings. Restarted by Ray: what it acknowledged is on disk."""
 
     def __init__(self) -> None:
+        set_up_logging()
         if settings().mongodb_url is None:
             refuse_several_nodes("SQLite")
         self._store = StoreOpener(settings())

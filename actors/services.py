@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,7 @@ from actors.cloud import CloudProvider
 from engine.call.services import Services
 from engine.call.spec import CallSpec
 from engine.config import Settings
-from engine.errors import ConfigurationError, ProviderError, ProviderUnavailable
+from engine.errors import ProviderError, ProviderUnavailable
 from engine.providers.base import (
     ChatDelta,
     ChatRequest,
@@ -42,6 +43,7 @@ from engine.providers.stub import (
     StubTurnModel,
 )
 
+log = logging.getLogger("parley.call")
 _LOST = (RayError, RayServeException, RpcError)
 """What a handle raises when its replica fails; gRPC, which is beneath, lets its own errors by."""
 
@@ -89,6 +91,8 @@ class LocalLanguageModel:
         try:
             async for delta in stream:
                 yield delta
+        except ProviderError as error:
+            raise getattr(error, "cause", error) from None
         except _LOST as error:
             raise ProviderUnavailable(f"llm: {_line(error)}", provider="local") from error
         finally:
@@ -110,6 +114,9 @@ async def _ask(kind: str, response: Any) -> Any:
     """Await a handle's response; a cancelled wait cancels the work at the replica too."""
     try:
         return await response
+    except ProviderError as error:
+        # Through Ray it is a RayError too, whose text is a traceback; `cause` is the error itself.
+        raise getattr(error, "cause", error) from None
     except _LOST as error:
         raise ProviderUnavailable(f"{kind}: {_line(error)}", provider="local") from error
 
@@ -121,18 +128,6 @@ def _line(error: BaseException) -> str:
 def handles(kinds: Iterable[str]) -> dict[str, Any]:
     """Handles of the internal applications that are needed."""
     return {name: serve.get_app_handle(name) for name in kinds}
-
-
-class AlwaysAsked:
-    """A vendor's gate: its actor's breaker decides, and says no at once."""
-
-    def admit(self, now: float) -> bool:
-        return True
-
-    def succeeded(self) -> None: ...
-    def failed(self, error: ProviderError, now: float) -> None: ...
-    def broke(self, error: ProviderError, now: float) -> None: ...
-    def abandoned(self) -> None: ...
 
 
 class Providers:
@@ -166,19 +161,18 @@ class Providers:
 
     def _chain(self, kind: Kind, spec: CallSpec, chained: Callable[..., Any]) -> Any:
         """One provider stands for itself, without a gate: there is nobody else to ask."""
-        names = [
-            name
-            for name in chain(kind, self._config, spec.agent)
-            if name != LOCAL or kind in self._local  # an agent's chain may name what is not deployed
-        ]
+        names = self._deployed(kind, chain(kind, self._config, spec.agent))
         if not names:
-            raise ConfigurationError(
-                f"agent {spec.agent.id}: no {kind} provider of its chain is deployed here"
-            )
+            # Its chain was checked when it was set; the installation has changed since.
+            log.warning("no %s provider of agent %s is deployed: the installation's are", kind, spec.agent.id)
+            names = self._deployed(kind, chain(kind, self._config))
         candidates = [self._candidate(kind, name, spec) for name in names]
         if len(candidates) == 1:
             return candidates[0].provider
         return chained(candidates, budget=self._budget)
+
+    def _deployed(self, kind: Kind, names: Sequence[str]) -> list[str]:
+        return [name for name in names if name != LOCAL or kind in self._local]
 
     def _candidate(self, kind: Kind, name: str, spec: CallSpec) -> Candidate[Any]:
         if name == LOCAL:
@@ -191,7 +185,7 @@ class Providers:
         else:
             vendor = self._vendors.setdefault((kind, name), CloudProvider(kind, name))
         vendor.prepare()
-        return Candidate(name, vendor, AlwaysAsked())
+        return Candidate(name, vendor, vendor)
 
 
 class NoTurnModel:

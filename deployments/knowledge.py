@@ -6,6 +6,7 @@ With the embedded index there is one replica, as one process may hold its folder
 
 # No `from __future__ import annotations`: Serve needs the class itself in `build`'s annotation.
 
+import logging
 from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,8 +15,10 @@ from ray.serve import Application
 
 from actors.node import prepare_replica, refuse_several_nodes
 from engine.config import settings
-from engine.errors import ConfigurationError
+from engine.errors import ConfigurationError, ProviderError
 from engine.providers.base import Embedder, Passage
+
+log = logging.getLogger("parley.knowledge")
 
 WARM_UP = "What are your opening hours?"
 
@@ -64,7 +67,11 @@ class KnowledgeReplica:
             self._space = Space(self._embedder.space, self._embedder.dimension)
         self._index = await open_index(self._space)
         self._retriever = Retriever(self._embedder, self._index)
-        await self._retriever.search("warm-up", WARM_UP, 1)
+        try:
+            await self._retriever.search("warm-up", WARM_UP, 1)
+        except ProviderError as error:
+            # A vendor that fails now may be well when a caller asks; until then nothing is known.
+            log.warning("the embedder does not answer: %s", error)
         self._uploads = Ingestor(
             await open_store(settings()),
             settings().data_dir,

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import Context
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
@@ -155,7 +156,11 @@ class MediaEdge:
     async def _serve(self, spec: CallSpec, lease: Lease, call: EdgeCall) -> str:
         self._leases[spec.call_id] = lease
         if self._heart is None or self._heart.done():
-            self._heart = asyncio.create_task(self._beat(), name="lease heartbeat")
+            self._heart = asyncio.create_task(
+                self._beat(),
+                name="lease heartbeat",
+                context=Context(),  # about no call
+            )
         try:
             return await call.run()
         finally:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+
 from ray import serve
 
 from engine import demo
 from engine.config import settings
+from engine.errors import ProviderError
 from engine.providers.base import SpeechRequest
 from engine.providers.installation import local_kinds
+from engine.providers.registry import LOCAL
 from engine.speech.normalise import normalise
 from engine.store import put_company
 from engine.store.open import open_store
 from models import AgentConfig, TurnTaking
+
+log = logging.getLogger("parley.server")
 
 DEMO_DOCUMENT = "demo"
 MEASURED_TURNS = TurnTaking(commit_ms=600)
@@ -27,7 +33,13 @@ async def seed(knowledge: tuple[str, str] | None) -> tuple[str, int]:
     await _put(agent)
     text, source = knowledge or (demo.knowledge(), "clinic.txt")
     handle = serve.get_app_handle("knowledge")
-    passages: int = await handle.ingest.remote(agent.company_id, DEMO_DOCUMENT, source, text)
+    try:
+        passages: int = await handle.ingest.remote(agent.company_id, DEMO_DOCUMENT, source, text)
+    except ProviderError as error:
+        if settings().embeddings_provider == LOCAL:
+            raise
+        log.warning("the demo's knowledge is missing: %s", getattr(error, "cause", error))
+        passages = 0
     if "tts" not in local_kinds(settings()):
         return source, passages
     tts = serve.get_app_handle("tts")

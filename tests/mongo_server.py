@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -71,7 +72,8 @@ def _environment() -> Path:
 def _python() -> Path:
     pyenv = Path(os.environ.get("PYENV_ROOT") or "~/.pyenv").expanduser() / "versions"
     # Where this very Python lies among others, as pyenv and uv keep them, those are tried too.
-    folders = (pyenv, Path(sys.base_prefix).parent)
+    at_home = Path(pwd.getpwuid(os.getuid()).pw_dir) / ".pyenv" / "versions"  # also where HOME is another
+    folders = (pyenv, at_home, Path(sys.base_prefix).parent)
     for version in VERSIONS:
         found = shutil.which(f"python{version}")
         # A shim of pyenv may stand for a version that is not chosen: whether it runs is what counts.

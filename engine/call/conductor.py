@@ -24,6 +24,7 @@ from engine.dialog.core import Dialog
 from engine.dialog.recovery import move_to_new_edge, recover
 from engine.errors import ParleyError
 from engine.link import Batch, LinkEnd
+from engine.providers.base import Speech, SpeechRequest
 from models.call import CallEvent
 
 log = logging.getLogger("parley.call")
@@ -47,10 +48,16 @@ class Conductor:
     """One call. Create it, `start` it, then feed it with `hear` and drain it with `commands`.
 
     `finished` is set when the call is over and everything that it had to say to journal and edge is said.
-    Owns every task that it starts; `stop` cancels them all.
+    Owns every task that it starts; `stop` cancels them all. `kept`: see `Work`.
     """
 
-    def __init__(self, attach: Attach, services: Services, deadlines: Deadlines | None = None) -> None:
+    def __init__(
+        self,
+        attach: Attach,
+        services: Services,
+        deadlines: Deadlines | None = None,
+        kept: dict[SpeechRequest, Speech] | None = None,
+    ) -> None:
         self.spec: CallSpec = attach.spec
         self.epoch = attach.epoch
         self.finished = asyncio.Event()
@@ -69,7 +76,7 @@ class Conductor:
         self._utterance = Utterance()
         self._ignore_before = -1
         self._next_seq = 0
-        self._work = Work(attach.spec, services, self._deadlines, self._spawn, self._handle)
+        self._work = Work(attach.spec, services, self._deadlines, self._spawn, self._handle, kept)
         self._effects: asyncio.Queue[_Effect] = asyncio.Queue(MAX_EFFECTS)
         self._outgoing = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None

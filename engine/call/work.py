@@ -22,8 +22,14 @@ Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
 WorkCommand = cmd.Transcribe | cmd.Score | cmd.ScoreWords | cmd.Retrieve | cmd.Generate | cmd.Synthesise
 
 
+MOST_KEPT = 64
+
+
 class Work:
-    """One call's. `spawn` makes tasks that the conductor owns; `emit` takes the events."""
+    """One call's. `spawn` makes tasks that the conductor owns; `emit` takes the events.
+
+    `kept`: last words that were spoken for earlier calls in this process.
+    """
 
     def __init__(
         self,
@@ -32,13 +38,14 @@ class Work:
         deadlines: Deadlines,
         spawn: Spawn,
         emit: Callable[[ev.Event], None],
+        kept: dict[SpeechRequest, Speech] | None = None,
     ) -> None:
         self._spec = spec
         self._services = services
         self._deadlines = deadlines
         self._spawn = spawn
         self._emit = emit
-        self._kept: dict[str, Speech] = {}
+        self._kept = {} if kept is None else kept
         self._running: dict[tuple[ev.Stage, int | str], asyncio.Task[None]] = {}
 
     def start(self, command: WorkCommand, utterance: bytes) -> None:
@@ -71,12 +78,20 @@ class Work:
         try:
             await work
         except (ProviderError, TimeoutError) as error:
-            reason = str(error) or "deadline passed"
-            log.warning("call %s: %s failed: %s", self._spec.call_id, stage, reason)
-            self._emit(ev.Failed(stage, key, reason))
+            self._fail(stage, key, str(error) or "deadline passed")
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Not this task: what it waited for was cancelled, far away.
+            self._fail(stage, key, "cancelled at the provider")
         finally:
             if self._running.get((stage, key)) is asyncio.current_task():
                 del self._running[stage, key]
+
+    def _fail(self, stage: ev.Stage, key: int | str, reason: str) -> None:
+        log.warning("call %s: %s failed: %s", self._spec.call_id, stage, reason)
+        self._emit(ev.Failed(stage, key, reason))
 
     async def read_opening(self) -> None:
         """Let the model read what every prompt of this agent begins with while the greeting plays.
@@ -98,9 +113,14 @@ class Work:
         phrases = self._spec.agent.phrases
         for text in (phrases.apology, phrases.closing):
             request = self._request(normalise(text, self._spec.agent.language).text, phrase=True)
+            if request in self._kept:
+                continue
             try:
                 async with asyncio.timeout(self._deadlines.opening):
-                    self._kept[request.text] = await self._services.tts.synthesise(request)
+                    speech = await self._services.tts.synthesise(request)
+                while len(self._kept) >= MOST_KEPT:
+                    self._kept.pop(next(iter(self._kept)))
+                self._kept[request] = speech
             except (ProviderError, TimeoutError) as error:
                 log.warning("call %s: last words are not at hand: %s", self._spec.call_id, error or "timeout")
 
@@ -148,7 +168,7 @@ class Work:
 
     async def _synthesise(self, command: cmd.Synthesise) -> None:
         request = self._request(command.text, phrase=command.phrase)
-        speech = self._kept.get(request.text) if command.phrase else None
+        speech = self._kept.get(request) if command.phrase else None
         if speech is None:
             async with asyncio.timeout(self._deadlines.synthesise):
                 speech = await self._services.tts.synthesise(request)

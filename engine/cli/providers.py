@@ -89,10 +89,15 @@ def new_encryption_key() -> None:
 @providers.command("renew-keys")
 def renew_keys() -> None:
     """Encrypt companies' own keys again with the first of PARLEY_KEY_ENCRYPTION_KEYS."""
-    click.echo(f"{asyncio.run(_renew())} keys are encrypted with the first encryption key")
+    from engine.errors import UsageError
+
+    renewed, lost = asyncio.run(_renew())
+    click.echo(f"{renewed} keys are encrypted with the first encryption key")
+    if lost:
+        raise UsageError(f"{lost} keys were sealed with an encryption key that is not set: put that one back")
 
 
-async def _renew() -> int:
+async def _renew() -> tuple[int, int]:
     from engine.services.provider_keys import renew_all
     from engine.store.open import open_store
 

@@ -72,10 +72,17 @@ def note_end(dialog: Dialog, reply: Reply) -> None:
 
 
 def _lose_piece(dialog: Dialog, piece_id: str, now: float) -> None:
-    """No audio for a piece: skip it. An answer of which nothing can be spoken becomes the apology."""
+    """No audio for a piece: skip it. An answer or phrase of which nothing can be spoken becomes the apology.
+
+    That is at hand. Where even it is not there is no voice at all, and a call in silence is ended.
+    """
     for reply, attempt in dialog.replies():
-        if reply.piece(piece_id) is None or attempt is None or reply.kind is Kind.APOLOGY:
+        if reply.piece(piece_id) is None or reply.kind in (Kind.APOLOGY, Kind.FILLER, Kind.CLOSING):
             continue
+        if attempt is None:
+            last = dialog.answerer.phrase(Kind.APOLOGY, dialog.agent.phrases.apology, Then.HANG_UP)
+            dialog.say(last, now)
+            return
         if not any(piece.ulaw for piece in reply.pieces):
             dialog.answer_with(attempt, apology(dialog), now)
             return

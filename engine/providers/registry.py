@@ -104,7 +104,10 @@ def create(kind: str, name: str, **options: Any) -> Vendor:
     chosen = entry(kind, name)
     if chosen.local:
         raise ConfigurationError(f"the local {kind} provider is a deployment of serve_config.yaml")
-    if not options.get("api_key"):
+    options["api_key"] = str(options.get("api_key") or "").strip()  # secrets from files end in a new line
+    if not options["api_key"].isprintable() or not options["api_key"].isascii():
+        raise ConfigurationError(f"the key of {name} has characters that no key has: see {chosen.variable}")
+    if not options["api_key"]:
         raise ConfigurationError(f"{name} needs a key: set {chosen.variable}")
     known = [field.name for field in fields(VendorOptions)]
     for option in options:

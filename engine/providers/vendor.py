@@ -43,7 +43,7 @@ class VendorOptions:
     voice: str = ""
     connect_s: float = 2.0
     silence_s: float = 10.0
-    connections: int = 32
+    connections: int = 128
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -141,6 +141,11 @@ def mapped_http_errors(provider: str) -> Iterator[None]:
         yield
     except httpx2.TimeoutException as error:
         raise ProviderTimeout(f"{provider} sent nothing in time", provider=provider) from error
+    except httpx2.LocalProtocolError:
+        # Its text is the header that cannot be sent, which may be the key.
+        raise ProviderRefusesUs(
+            f"{provider}: the request cannot be sent as HTTP", provider=provider
+        ) from None
     except httpx2.HTTPError as error:
         reason = str(error) or type(error).__name__
         raise ProviderUnavailable(f"{provider} cannot be reached: {reason}", provider=provider) from error

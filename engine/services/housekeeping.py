@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from engine.errors import ParleyError
 from engine.services.calls import first_id, forget_call
 from engine.store import Page, Store
 from engine.store.documents import (
@@ -21,6 +23,8 @@ from engine.store.documents import (
 from engine.store.recordings import Recordings
 from models import Company
 from models.document import now
+
+log = logging.getLogger("parley.housekeeping")
 
 PAUSE_S = 0.005
 """Between two removals: nobody waits for them, and the store has callers to serve."""
@@ -47,8 +51,12 @@ class Housekeeping:
         at = at or now()
         calls = tokens = 0
         async for company in self._companies():
-            calls += await self._calls(company, at)
-            tokens += await self._tokens(company, at)
+            try:
+                calls += await self._calls(company, at)
+                tokens += await self._tokens(company, at)
+            except (ParleyError, OSError, ValueError) as error:
+                # One company's damaged call or file must not keep everybody else's data for good.
+                log.error("housekeeping of company %s is incomplete: %s", company.id, error)
         return Swept(calls, tokens)
 
     async def _companies(self) -> AsyncIterator[Company]:

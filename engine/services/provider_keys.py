@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from engine.config import Settings
+from engine.errors import ConfigurationError
 from engine.providers.registry import ENTRIES
 from engine.providers.sealing import Sealer
 from engine.services.access import Access, NotFound
@@ -63,18 +64,22 @@ async def kept(store: Store, company_id: str) -> Sequence[ProviderKey]:
     return await store.documents.find(PROVIDER_KEYS, company_id, {}, Page(limit=MAX_PAGE))
 
 
-async def renew_all(store: Store, settings: Settings) -> int:
-    """Seal every key with the first encryption key; returns how many. Asked again, it goes on."""
-    sealer, renewed = Sealer(settings), 0
+async def renew_all(store: Store, settings: Settings) -> tuple[int, int]:
+    """Seal every key with the first encryption key; (how many, how many could not be opened)."""
+    sealer, renewed, lost = Sealer(settings), 0, 0
     page = Page(limit=MAX_PAGE)
     while companies := await store.documents.find(COMPANIES, None, {}, page):
         for company in companies:
             for key in await kept(store, company.id):
-                again = key.model_copy(update={"sealed": sealer.renew(key.sealed)})
-                await store.documents.replace(PROVIDER_KEYS, again)
+                try:
+                    sealed = sealer.renew(key.sealed)
+                except ConfigurationError:
+                    lost += 1
+                    continue
+                await store.documents.replace(PROVIDER_KEYS, key.model_copy(update={"sealed": sealed}))
                 renewed += 1
         page = Page(before=companies[-1].id, limit=MAX_PAGE)
-    return renewed
+    return renewed, lost
 
 
 def _setting(vendor: str) -> str:

@@ -604,6 +604,24 @@ def test_speech_that_cannot_be_made_becomes_the_apology_once(bench: Bench) -> No
     bench.expect(Phase.LISTENING)
 
 
+def test_a_greeting_that_cannot_be_spoken_is_an_apology_and_an_end(bench: Bench) -> None:
+    bench = Bench()
+    bench.feed(ev.Started())
+    bench.feed(ev.Failed(ev.Stage.SYNTHESISE, bench.last(cmd.Synthesise).piece, "gone"))
+    assert bench.last(cmd.Synthesise).text == AGENT.phrases.apology
+    bench.speak_all()
+    bench.finish_all()
+    assert bench.all(cmd.HangUp)
+
+
+def test_without_any_voice_a_call_in_silence_is_ended(bench: Bench) -> None:
+    bench = Bench()
+    bench.feed(ev.Started())
+    for _ in range(2):
+        bench.feed(ev.Failed(ev.Stage.SYNTHESISE, bench.last(cmd.Synthesise).piece, "gone"))
+    assert bench.all(cmd.HangUp)
+
+
 def fail_a_turn(bench: Bench, at: int) -> None:
     bench.say("When do you open?", at=at * SECOND)
     bench.know()

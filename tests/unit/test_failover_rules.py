@@ -24,7 +24,7 @@ RULES = BreakerRules(failures=3, open_s=5, longest_s=20, refused_s=60, unproven=
 def proven() -> Breaker:
     breaker = Breaker(RULES)
     assert breaker.admit(0)
-    breaker.succeeded()
+    breaker.succeeded(0)
     return breaker
 
 
@@ -43,7 +43,7 @@ def test_failures_in_a_row_open_it_and_a_probe_closes_it() -> None:
     assert not breaker.admit(7.9)
     assert breaker.admit(8)
     assert not breaker.admit(8), "one probe at a time"
-    breaker.succeeded()
+    breaker.succeeded(8)
     assert breaker.state(8) == "closed"
     assert all(breaker.admit(8) for _ in range(50))
 
@@ -53,7 +53,7 @@ def test_a_success_between_failures_starts_the_count_again() -> None:
     for now in range(10):
         fail(breaker, DOWN, now)
         assert breaker.admit(now)
-        breaker.succeeded()
+        breaker.succeeded(now)
     assert breaker.state(10) == "closed"
 
 
@@ -111,6 +111,28 @@ def test_of_a_dead_provider_only_a_few_requests_are_lost(opened: bool) -> None:
     assert not breaker.admit(now + 0.5)
 
 
+def test_what_was_sent_before_it_opened_does_not_close_it() -> None:
+    breaker = proven()
+    assert breaker.admit(0)
+    fail(breaker, ProviderUnavailable("busy", retry_after_s=30), 1)
+    breaker.succeeded(2)
+    assert breaker.state(29) == "open"
+
+
+def test_a_probe_that_goes_well_lets_few_in_until_a_caller_is_answered() -> None:
+    breaker = proven()
+    for now in (0, 1, 2):
+        fail(breaker, DOWN, now)
+    assert breaker.admit(7)
+    breaker.probed(7)
+    assert sum(breaker.admit(7) for _ in range(50)) == RULES.unproven
+    breaker.failed(DOWN, 8)
+    breaker.abandoned()
+    for now in (8, 9):
+        fail(breaker, DOWN, now)
+    assert breaker.state(18.9) == "open", "twice as long, as no caller was answered"
+
+
 def test_failures_that_come_together_are_one_reason() -> None:
     breaker = proven()
     assert all(breaker.admit(0) for _ in range(50))
@@ -165,14 +187,24 @@ def test_who_fails_is_followed_at_once_and_who_is_slow_is_replaced() -> None:
     world.race.begin(0)
     assert world.race.failed(0, DOWN, 0.2) == [Start(1)]
     assert world.race.woken(1.1) == []
-    assert world.race.woken(1.2) == [Stop(1), Start(2)]
+    assert world.race.woken(1.2) == [Start(2)]
     assert world.race.wake_at() is None, "the last one has all the time that its caller has"
-    assert world.race.answered(2, 5.0) == []
+    assert world.race.answered(2, 5.0) == [Stop(1)]
     assert world.route() == [
         ("a", "failed", 200),
         ("b", "too slow", 1000),
         ("c", "answered", 3800),
     ]
+
+
+def test_who_is_merely_slow_is_taken_when_nobody_else_answers() -> None:
+    world = Gates(StageRules(0.8))
+    world.race.begin(0)
+    assert world.race.woken(0.8) == [Start(1)]
+    assert world.race.failed(1, BreakerOpen("not now"), 0.81) == [Start(2)]
+    assert world.race.failed(2, DOWN, 0.9) == []
+    assert world.race.answered(0, 1.0) == []
+    assert world.route()[-1] == ("a", "answered", 1000)
 
 
 def test_the_last_error_is_the_races() -> None:
@@ -216,23 +248,40 @@ def test_only_one_hedge() -> None:
     world.race.begin(0)
     world.race.woken(0.4)
     assert world.race.woken(0.9) == []
-    assert world.race.woken(1.0) == [Stop(0), Start(2)]
+    assert world.race.woken(1.0) == [Start(2)]
 
 
-def test_without_budget_there_is_no_storm() -> None:
+def test_without_budget_nothing_is_asked_besides() -> None:
     world = Gates(StageRules(1.0, hedge_s=0.4), budget=RetryBudget(share=0, most=1))
     world.race.begin(0)
     assert world.race.woken(0.4) == [Start(1)]
-    assert world.race.failed(0, DOWN, 0.5) == []
-    assert lost(world.race.failed(1, DOWN, 0.6)) is DOWN
+    assert world.race.woken(1.0) == []
+    assert world.race.wake_at() is None
     assert world.route()[-1] == ("c", "not retried", 0)
+    assert world.race.failed(0, DOWN, 1.1) == []
+    assert world.race.failed(1, DOWN, 1.2) == [Start(2)], (
+        "when nobody runs, the next one is asked all the same"
+    )
 
 
-def test_a_vendor_whose_own_breaker_is_open_is_no_retry() -> None:
+def test_a_vendor_whose_own_breaker_is_open_costs_nothing() -> None:
     world = Gates(StageRules(1.0), budget=RetryBudget(share=0, most=0))
     world.race.begin(0)
     assert world.race.failed(0, BreakerOpen("not now"), 0.002) == [Start(1)]
     assert world.race.route == [Decision("a", "not asked")]
+
+
+def test_who_goes_on_with_a_reply_that_broke_off() -> None:
+    world = Gates(StageRules(1.0, hedge_s=0.4))
+    world.race.begin(0)
+    world.race.woken(0.4)
+    world.race.answered(1, 0.5)
+    assert world.race.left_after(1) == [0, 2], "the slower one is alive"
+    world = Gates(StageRules(1.0), closed=(0,))
+    world.race.begin(1)
+    world.race.failed(1, DOWN, 1.1)
+    world.race.answered(2, 1.2)
+    assert world.race.left_after(2) == []
 
 
 def test_whoever_asked_has_gone() -> None:

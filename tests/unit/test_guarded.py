@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
 
 import pytest
 
 from engine.errors import ProviderUnavailable
-from engine.providers.base import ChatDelta, ChatRequest, Message, Speech, SpeechRequest
-from engine.providers.failover.breaker import BreakerOpen
-from engine.providers.failover.guarded import PATIENCE_S, GuardedVendor
+from engine.providers.base import Speech, SpeechRequest
+from engine.providers.failover.guarded import GuardedVendor
+from engine.providers.vendor import VendorOptions
 
 HELLO = SpeechRequest("Hello.")
 
@@ -20,6 +19,7 @@ class Voice:
     """Fails, hangs or speaks, as it is told."""
 
     def __init__(self) -> None:
+        self.options = VendorOptions(connections=30)
         self.down = False
         self.hangs = False
         self.asked = 0
@@ -32,10 +32,6 @@ class Voice:
         if self.down:
             raise ProviderUnavailable("down")
         return Speech(b"hello", "voice")
-
-    async def generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
-        yield ChatDelta("Hello")
-        await asyncio.Event().wait()
 
     async def sample(self) -> str:
         self.sampled.set()
@@ -59,54 +55,69 @@ async def fail(guarded: GuardedVendor, times: int) -> None:
             await guarded.synthesise(HELLO)
 
 
-async def test_no_caller_waits_for_a_probe(clock: list[float]) -> None:
-    voice = Voice()
-    guarded = GuardedVendor("tts voice", voice)
+class Sleep:
+    """Lets a sleeper go when it is told, with the clock moved on."""
+
+    def __init__(self, clock: list[float]) -> None:
+        self.clock = clock
+        self.asked: asyncio.Queue[tuple[float, asyncio.Event]] = asyncio.Queue()
+
+    async def __call__(self, seconds: float) -> None:
+        event = asyncio.Event()
+        await self.asked.put((seconds, event))
+        await event.wait()
+
+    async def over(self) -> float:
+        """The next sleep ends; how long it was."""
+        seconds, event = await self.asked.get()
+        self.clock[0] += seconds
+        event.set()
+        return seconds
+
+
+async def test_no_caller_waits_for_a_probe_and_none_has_to_ask_for_it(clock: list[float]) -> None:
+    voice, sleep = Voice(), Sleep(clock)
+    guarded = GuardedVendor("tts voice", voice, sleep)
     voice.down = True
     await fail(guarded, 10)
     assert voice.asked == 3, "then its breaker is open"
-    clock[0] += 5
-    with pytest.raises(BreakerOpen):
-        await guarded.synthesise(HELLO)
-    await voice.sampled.wait()
-    await asyncio.sleep(0)
-    assert guarded.state == "open", "the probe has failed"
+    for seconds in (5, 10, 20):
+        voice.sampled.clear()
+        assert await sleep.over() == seconds
+        await voice.sampled.wait()
     voice.down = False
     voice.sampled.clear()
-    clock[0] += 60
-    with pytest.raises(BreakerOpen):
-        await guarded.synthesise(HELLO)
+    await sleep.over()
     await voice.sampled.wait()
     await asyncio.sleep(0)
     assert guarded.state == "closed"
     assert (await guarded.synthesise(HELLO)).audio == b"hello"
+    assert voice.asked == 4
     await guarded.close()
 
 
-async def leave(guarded: GuardedVendor, clock: list[float], after_s: float) -> None:
-    task = asyncio.create_task(guarded.synthesise(HELLO))
-    await asyncio.sleep(0)
-    clock[0] += after_s
-    task.cancel()
-    await asyncio.wait([task])
-
-
-@pytest.mark.parametrize(("after_s", "state"), [(PATIENCE_S / 2, "closed"), (PATIENCE_S * 2, "open")])
-async def test_who_never_answers_is_only_ever_left(clock: list[float], after_s: float, state: str) -> None:
+async def test_it_is_proved_before_it_is_needed(clock: list[float]) -> None:
     voice = Voice()
-    guarded = GuardedVendor("tts voice", voice)
+    guarded = GuardedVendor("tts voice", voice, Sleep(clock))
+    await guarded.prove()
+    await voice.sampled.wait()
+    await asyncio.sleep(0)
     voice.hangs = True
-    for _ in range(3):
-        await leave(guarded, clock, after_s)
-    assert guarded.state == state
+    many = [asyncio.create_task(guarded.synthesise(HELLO)) for _ in range(50)]
+    await asyncio.sleep(0)
+    assert guarded.at_once == voice.options.connections == 30, "no more than there are connections"
+    for task in many:
+        task.cancel()
+    await asyncio.gather(*many, return_exceptions=True)
     assert guarded.at_once == 0
+    assert guarded.state == "closed", "who leaves says nothing"
+    await guarded.close()
 
 
-async def test_a_reply_that_is_left_early_is_no_failure(clock: list[float]) -> None:
-    guarded = GuardedVendor("llm voice", Voice())
-    for _ in range(5):
-        stream = guarded.generate(ChatRequest((Message("user", "Hello?"),)))
-        await anext(stream)
-        clock[0] += 10
-        await stream.aclose()
-    assert guarded.state == "closed"
+async def test_that_it_was_too_slow_its_chain_says(clock: list[float]) -> None:
+    guarded = GuardedVendor("tts voice", Voice(), Sleep(clock))
+    for _ in range(3):
+        assert guarded.state == "closed"
+        guarded.late()
+    assert guarded.state == "open"
+    await guarded.close()

@@ -58,7 +58,8 @@ async def test_encryption_keys_are_rotated(store: Store, site: Site, tmp_path: P
     before = Site(store, sealing(tmp_path, old))
     owner = await before.register("acme")
     await owner.made("PUT", f"{owner.base}/provider-keys/openai", json={"key": SECRET})
-    assert await renew_all(store, sealing(tmp_path, new, old)) == 1
+    assert await renew_all(store, sealing(tmp_path, new, old)) == (1, 0)
+    assert await renew_all(store, sealing(tmp_path, new_key())) == (0, 1)
     (kept,) = await store.documents.find(PROVIDER_KEYS, owner.company, {}, Page())
     assert Sealer(sealing(tmp_path, new)).open(kept.sealed) == SECRET
     with pytest.raises(ConfigurationError, match="put that one back"):

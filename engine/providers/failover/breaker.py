@@ -23,7 +23,7 @@ class BreakerRules:
     open_s: float = 5.0
     longest_s: float = 60.0
     refused_s: float = 60.0
-    unproven: int = 4
+    unproven: int = 8
 
 
 class BreakerOpen(ProviderUnavailable):
@@ -31,7 +31,7 @@ class BreakerOpen(ProviderUnavailable):
 
 
 class Breaker:
-    """One provider's. Each admitted request ends in one of `succeeded`, `failed` and `abandoned`."""
+    """One provider's. An admitted request ends in one of `succeeded`, `probed`, `failed` and `abandoned`."""
 
     def __init__(self, rules: BreakerRules | None = None) -> None:
         self._rules = rules or BreakerRules()
@@ -55,19 +55,52 @@ class Breaker:
         self._in_flight += 1
         return True
 
-    def succeeded(self) -> None:
-        self._in_flight -= 1
-        self._failures = self._openings = 0
-        self._open_until = None
+    def proved(self) -> None:
+        """It answers: as many requests may be under way as there are."""
         self._proven = True
+
+    def succeeded(self, now: float) -> None:
+        """What was sent before it opened does not close it again: it has said since that it cannot."""
+        self._in_flight -= 1
+        if self.state(now) != "open":
+            self._failures = self._openings = 0
+            self._open_until = None
+            self._proven = True
+
+    def probed(self, now: float) -> None:
+        """A sample went well: it is asked again, few at a time; how it fares with callers is to be seen."""
+        self._in_flight -= 1
+        if self.state(now) != "open":
+            self._failures = 0
+            self._open_until = None
 
     def failed(self, error: ProviderError, now: float) -> None:
         """What it means depends on the error: a refused request shows that the provider is well."""
         if isinstance(error, ProviderRejected):
-            self.succeeded()
+            self.succeeded(now)
             return
-        state = self.state(now)
         self._in_flight -= 1
+        self._count(error, now)
+
+    def late(self, error: ProviderError, now: float) -> None:
+        """A failure of a request that goes on, or has ended: it did not answer in time, or broke off."""
+        self._count(error, now)
+
+    def heard(self, now: float) -> None:
+        """A request that was not admitted here has been answered."""
+        self._in_flight += 1
+        self.succeeded(now)
+
+    def abandoned(self) -> None:
+        """It was cancelled before it answered: nothing is known."""
+        self._in_flight -= 1
+
+    def opens_again_at(self) -> float | None:
+        """When it becomes half-open; None while it is closed."""
+        return self._open_until
+
+    def _count(self, error: ProviderError, now: float) -> None:
+        state = self.state(now)
         self._failures += 1
         if isinstance(error, ProviderRefusesUs):
             self._open(now, self._rules.refused_s)
@@ -78,20 +111,6 @@ class Breaker:
             self._open(now, min(self._rules.open_s * 2**self._openings, self._rules.longest_s))
             self._openings += 1
 
-    def broke(self, error: ProviderError, now: float) -> None:
-        """It failed after it had succeeded: in the middle of a reply."""
-        self._in_flight += 1
-        self.failed(error, now)
-
-    def answered(self) -> None:
-        """Somebody who was not admitted here has had an answer."""
-        self._in_flight += 1
-        self.succeeded()
-
-    def abandoned(self) -> None:
-        """It was cancelled before it answered: nothing is known."""
-        self._in_flight -= 1
-
     def _open(self, now: float, for_s: float) -> None:
         self._open_until = max(self._open_until or 0.0, now + for_s)
         self._failures = 0
@@ -99,10 +118,10 @@ class Breaker:
 
 
 class RetryBudget:
-    """Retries are paid from what first requests save up, so that they stay a share of the traffic.
+    """What is asked besides something that runs is paid from what first requests save up: a share of them.
 
-    `share` of a retry is saved by each first request; at most `most` are kept, which is also what there is
-    in the beginning.
+    `share` of a second request is saved by each first one; at most `most` are kept, which is also what there
+    is in the beginning. Who is asked because the one before has failed costs nothing: nobody else is asked.
     """
 
     def __init__(self, share: float = 0.5, most: float = 6.0) -> None:
@@ -114,7 +133,7 @@ class RetryBudget:
         self._saved = min(self._most, self._saved + self._share)
 
     def spend(self) -> bool:
-        """Whether there is a retry left; if so it is gone."""
+        """Whether there is one left; if so it is gone."""
         if self._saved < 1.0:
             return False
         self._saved -= 1.0

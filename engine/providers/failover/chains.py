@@ -85,7 +85,9 @@ class _Run(Generic[P, T]):
                     continue
                 task = min(done, key=self.tasks.__getitem__)
                 runner = self.tasks.pop(task)
-                error = task.exception()
+                # Work that was cancelled far away ends here as cancelled, though nobody here did it.
+                gone = ProviderUnavailable("the request was cancelled") if task.cancelled() else None
+                error = gone or task.exception()
                 if isinstance(error, ProviderError):
                     self._apply(self.race.failed(runner, error, self.clock()))
                     continue
@@ -208,9 +210,9 @@ class LlmChain(_Chain[LanguageModel]):
                             yield replace(delta, text=text)
             except ProviderError as error:
                 one, now = left[winner], self._clock()
-                one.gate.broke(error, now)
+                one.gate.late(error, now)
                 route.append(Decision(one.name, "broke off", round((now - began) * 1000)))
-                left = left[winner + 1 :]
+                left = [left[place] for place in run.race.left_after(winner)]
                 if not left:
                     raise
 

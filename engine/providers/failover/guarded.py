@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import ProviderError, ProviderTimeout
@@ -17,19 +16,7 @@ from engine.providers.vendor import Health
 
 log = logging.getLogger("parley.cloud")
 
-MOST_AT_ONCE = 256
-"""Requests; beyond these it is busy, which is not the vendor's failure."""
-PROBE_S = 5.0
-PATIENCE_S = 0.7
-"""Left earlier than this without an answer, a vendor may still have been well."""
-
-
-@dataclass(slots=True)
-class _Asked:
-    """A request under way. `answered`: something of the answer has come."""
-
-    at: float
-    answered: bool = False
+PROBE_S, LEAST_S = 5.0, 0.5
 
 
 class GuardedVendor:
@@ -38,12 +25,17 @@ class GuardedVendor:
     `vendor`: of any kind; which of the methods it has is for the registry to say.
     """
 
-    def __init__(self, name: str, vendor: Any, breaker: Breaker | None = None) -> None:
+    def __init__(
+        self, name: str, vendor: Any, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
         self.used = time.monotonic()
         self.requests = self.refused = self.at_once = 0
         self._name = name
+        # More would wait for a connection, and look as if the vendor were slow.
+        self._most = vendor.options.connections
         self._vendor = vendor
-        self._breaker = breaker or Breaker()
+        self._breaker = Breaker()
+        self._sleep = sleep
         self._probing: asyncio.Task[None] | None = None
 
     @property
@@ -67,10 +59,10 @@ class GuardedVendor:
                 await session.close()
 
     async def generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
-        with self._asked() as asked:
+        with self._asked():
             async with aclosing(self._vendor.generate(request)) as deltas:
                 async for delta in deltas:
-                    asked.answered = True
+                    self._breaker.proved()
                     yield delta
 
     async def synthesise(self, request: SpeechRequest) -> Speech:
@@ -83,45 +75,58 @@ class GuardedVendor:
         health: Health = await self._vendor.check()
         return health
 
+    async def prove(self) -> None:
+        """Ask for a sample once, so that the vendor is known to answer before calls need it."""
+        if self.requests == 0 and self.state == "closed" and self._probing is None:
+            self._probing = asyncio.create_task(self._first_sample(), name=f"first sample of {self._name}")
+
+    def late(self) -> None:
+        """A caller of its own chain had to ask another, or was left in the middle of a reply."""
+        self._breaker.late(ProviderTimeout("no answer in time", provider=self._name), time.monotonic())
+        self._note()
+
     @contextmanager
-    def _asked(self) -> Iterator[_Asked]:
+    def _asked(self) -> Iterator[None]:
         """Around each request to the vendor: the breaker's permission, and what became of it."""
-        asked = _Asked(time.monotonic())
-        before = self._breaker.state(asked.at)
-        if before == "half-open":
-            # No caller waits for a probe: a sample finds out, and until then others are asked.
-            self._probe_soon()
-        if before == "half-open" or self.at_once >= MOST_AT_ONCE or not self._breaker.admit(asked.at):
+        now = time.monotonic()
+        # No caller waits for a probe: a sample finds out, and until then others are asked.
+        if self.state != "closed" or self.at_once >= self._most or not self._breaker.admit(now):
             self.refused += 1
             raise BreakerOpen(f"{self._name} is not asked for now", provider=self._name)
-        self.used = asked.at
+        self.used = now
         self.requests += 1
         self.at_once += 1
         try:
-            yield asked
-            self._breaker.succeeded()
+            yield
+            self._breaker.succeeded(time.monotonic())
         except ProviderError as error:
             self._breaker.failed(error, time.monotonic())
             raise
         except BaseException:
-            self._given_up(asked)
+            # Whoever asked has left; that it took too long is for its chain to say.
+            self._breaker.abandoned()
             raise
         finally:
             self.at_once -= 1
-            if before != self.state:
-                log.warning("%s: its breaker is %s", self._name, self.state)
+            self._note()
 
-    def _given_up(self, asked: _Asked) -> None:
-        """Whoever asked has left. A vendor that never answers is only ever left, so that is a failure too."""
-        now = time.monotonic()
-        if asked.answered or now - asked.at < PATIENCE_S:
-            self._breaker.abandoned()
-        else:
-            self._breaker.failed(ProviderTimeout("left without an answer", provider=self._name), now)
+    def _note(self) -> None:
+        """Where the breaker has opened, have it probed as soon as that is allowed."""
+        if self.state != "open" or (self._probing is not None and not self._probing.done()):
+            return
+        log.warning("%s: its breaker is open", self._name)
+        self._probing = asyncio.create_task(self._probe_until_well(), name=f"probe {self._name}")
 
-    def _probe_soon(self) -> None:
-        if self._probing is None or self._probing.done():
-            self._probing = asyncio.create_task(self._probe(), name=f"probe {self._name}")
+    async def _first_sample(self) -> None:
+        await self._probe()
+        if self.state == "closed":
+            self._breaker.proved()
+
+    async def _probe_until_well(self) -> None:
+        while (at := self._breaker.opens_again_at()) is not None:
+            await self._sleep(max(LEAST_S, at - time.monotonic()))
+            await self._probe()
+        log.warning("%s: it answers again", self._name)
 
     async def _probe(self) -> None:
         if not self._breaker.admit(time.monotonic()):
@@ -130,11 +135,10 @@ class GuardedVendor:
             async with asyncio.timeout(PROBE_S):
                 await self._vendor.sample()
         except (ProviderError, TimeoutError) as error:
-            late = ProviderTimeout("no answer to a probe", provider=self._name)
+            late = ProviderTimeout("no answer to a sample", provider=self._name)
             self._breaker.failed(error if isinstance(error, ProviderError) else late, time.monotonic())
         except BaseException:
             self._breaker.abandoned()
             raise
         else:
-            self._breaker.succeeded()
-            log.warning("%s: it answers again", self._name)
+            self._breaker.probed(time.monotonic())

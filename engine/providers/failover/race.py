@@ -16,12 +16,15 @@ from engine.providers.failover.breaker import BreakerOpen, RetryBudget
 
 
 class Gate(Protocol):
-    """Whether a provider may be asked; what became of it. `Breaker` is one."""
+    """Whether a provider may be asked; what became of it. `Breaker` is one.
+
+    An admitted request ends in `succeeded`, `failed` or `abandoned`; `late` may be said besides.
+    """
 
     def admit(self, now: float) -> bool: ...
-    def succeeded(self) -> None: ...
+    def succeeded(self, now: float) -> None: ...
     def failed(self, error: ProviderError, now: float) -> None: ...
-    def broke(self, error: ProviderError, now: float) -> None: ...
+    def late(self, error: ProviderError, now: float) -> None: ...
     def abandoned(self) -> None: ...
 
 
@@ -29,7 +32,8 @@ class Gate(Protocol):
 class StageRules:
     """Seconds after a start. The last provider of a chain has all the time that its caller has.
 
-    `answer_s`: until the next one is asked instead. `hedge_s`: until the next one is asked besides.
+    `answer_s`: until a provider counts as failed, and the next one is asked; should the slow one answer first
+    all the same, its answer is taken. `hedge_s`: until the next one is asked without any blame.
     """
 
     answer_s: float
@@ -66,6 +70,9 @@ class _Runner:
     gate: Gate
     started: float | None = None
     running: bool = False
+    late: bool = False
+    broke: bool = False
+    """It ended in an error: it is not asked again for the rest of a reply."""
 
 
 @dataclass(slots=True)
@@ -79,6 +86,7 @@ class Race:
     route: list[Decision] = field(default_factory=list)
     _next: int = 0
     _hedged: bool = False
+    _resting: bool = False
     _last: ProviderError | None = None
 
     def __post_init__(self, entrants: Sequence[tuple[str, Gate]]) -> None:
@@ -86,11 +94,12 @@ class Race:
 
     def begin(self, now: float) -> list[Step]:
         self.budget.earn()
-        return self._start_next(now, free=True)
+        return self._start_next(now)
 
     def failed(self, runner: int, error: ProviderError, now: float) -> list[Step]:
         """A provider's request has ended without an answer."""
         one = self._end(runner)
+        one.broke = True
         if isinstance(error, BreakerOpen):
             one.gate.abandoned()
             self.route.append(Decision(one.name, "not asked"))
@@ -100,31 +109,33 @@ class Race:
                 "too slow" if isinstance(error, ProviderTimeout) else "failed"
             )
             self.route.append(Decision(one.name, what, self._ms(one, now)))
-        self._last = error
-        if any(other.running for other in self.runners):
+            self._last = error
+        self._last = self._last or error
+        if any(other.running and not other.late for other in self.runners):
             return []
-        return self._start_next(now, free=isinstance(error, BreakerOpen))
+        return self._start_next(now)
 
     def answered(self, runner: int, now: float) -> list[Step]:
         """The first answer: whoever else runs is stopped."""
         winner = self._end(runner)
-        winner.gate.succeeded()
+        winner.gate.succeeded(now)
         steps: list[Step] = []
         for place, other in enumerate(self.runners):
             if not other.running:
                 continue
-            self._end(place)
-            steps.append(Stop(place))
-            if place < runner:
+            if place < runner and not other.late:
                 # Beaten though it had a start: again and again, and its breaker opens.
-                other.gate.failed(ProviderTimeout(f"{other.name} was slower", provider=other.name), now)
-                self.route.append(Decision(other.name, "too slow", self._ms(other, now)))
-            else:
-                other.gate.abandoned()
+                self._blame(other, now)
+            self._end(place).gate.abandoned()
+            steps.append(Stop(place))
         if self.route:
             self.route.append(Decision(winner.name, "answered", self._ms(winner, now)))
         self._next = len(self.runners)
         return steps
+
+    def left_after(self, runner: int) -> list[int]:
+        """Who may go on with the reply of this one, which broke off: all who have not failed themselves."""
+        return [place for place, one in enumerate(self.runners) if place != runner and not one.broke]
 
     def abandoned(self) -> None:
         """Whoever asked has gone."""
@@ -134,52 +145,55 @@ class Race:
 
     def wake_at(self) -> float | None:
         """When `woken` has something to do."""
-        if self._next >= len(self.runners):
+        if self._resting or self._next >= len(self.runners):
             return None
-        times = [self._due(one) for one in self.runners if one.running]
-        return min(times, default=None)
+        return min((self._due(one) for one in self.runners if one.running and not one.late), default=None)
 
     def woken(self, now: float) -> list[Step]:
-        """Somebody took too long: the next one is asked besides, or instead."""
+        """Somebody takes long: the next one is asked besides."""
         steps: list[Step] = []
-        for place, one in enumerate(self.runners):
-            if not one.running or now < self._due(one):
+        for one in self.runners:
+            if not one.running or one.late or now < self._due(one):
                 continue
             hedge = self.rules.hedge_s is not None and not self._hedged
-            started = self._start_next(now, free=False)
-            if not any(isinstance(step, Start) for step in started):
-                self._next = len(self.runners)  # nobody else can be asked: this one may take its time
+            started = self._start_next(now, second=True)
+            if not started:
+                self._resting = True  # nobody else is asked: this one may take its time
                 return steps
             if hedge:
                 self._hedged = True
                 self.route.append(Decision(one.name, "hedged", self._ms(one, now)))
             else:
-                self._end(place)
-                late = ProviderTimeout(f"{one.name} did not answer in time", provider=one.name)
-                one.gate.failed(late, now)
-                self.route.append(Decision(one.name, "too slow", self._ms(one, now)))
-                steps.append(Stop(place))
+                one.late = True
+                self._blame(one, now)
             steps += started
         return steps
+
+    def _blame(self, one: _Runner, now: float) -> None:
+        error = ProviderTimeout(f"{one.name} did not answer in time", provider=one.name)
+        one.gate.late(error, now)
+        self.route.append(Decision(one.name, "too slow", self._ms(one, now)))
 
     def _due(self, one: _Runner) -> float:
         assert one.started is not None
         hedging = self.rules.hedge_s is not None and not self._hedged
         return one.started + (self.rules.hedge_s if hedging and self.rules.hedge_s else self.rules.answer_s)
 
-    def _start_next(self, now: float, *, free: bool) -> list[Step]:
+    def _start_next(self, now: float, *, second: bool = False) -> list[Step]:
+        """`second`: besides one that runs, which the budget pays for."""
         while self._next < len(self.runners):
             place, one = self._next, self.runners[self._next]
             self._next += 1
             if not one.gate.admit(now):
+                one.broke = True
                 self.route.append(Decision(one.name, "not asked"))
                 self._last = self._last or BreakerOpen(f"{one.name} is not asked for now", provider=one.name)
                 continue
-            if not free and not self.budget.spend():
+            if second and not self.budget.spend():
                 one.gate.abandoned()
                 self.route.append(Decision(one.name, "not retried"))
-                self._next = len(self.runners)
-                break
+                self._next = place  # should the one that runs fail, it is asked all the same
+                return []
             one.started, one.running = now, True
             return [Start(place)]
         if any(one.running for one in self.runners):

@@ -99,13 +99,6 @@ class OpenAiTts(VendorTts):
         """The built-in ones; the API lists none."""
         return [Voice(name, name.capitalize()) for name in VOICES]
 
-    async def sample(self) -> str:
-        """Looks the model up, which costs nothing."""
-        try:
-            return (await self._client.models.retrieve(self.model)).id
-        except (openai.OpenAIError, httpx2.HTTPError, ValueError, AttributeError) as error:
-            raise provider_error(error, self.name) from error
-
 
 class _Telephone:
     """The vendor's PCM, cut anywhere, to mu-law."""

@@ -110,7 +110,9 @@ class VendorTts(Vendor):
         return f"{self.name}/{self.model}"
 
     async def sample(self) -> str:
-        return f"{self.model}, {len(await self.voices())} voices"
+        """That voices are listed would not show that they speak."""
+        speech = await self.synthesise(SpeechRequest("Hello."))
+        return f"{self.model}, {speech.voice}"
 
     def _number(self, name: str, low: float, high: float) -> float | None:
         """An extra that must be a number in a range, where it is set. Raises ConfigurationError."""
