@@ -79,6 +79,14 @@ class EdgeIndex:
         points = await self._run(self._shard.query, request)
         return scope.passages((point.payload, point.score) for point in points)
 
+    async def some(self, company_id: str, most: int) -> list[Found]:
+        from qdrant_edge import ScrollRequest
+
+        scope = Scope(company_id)
+        request = ScrollRequest(limit=most, filter=_filter(scope), with_payload=True, with_vector=False)
+        points, _ = await self._run(self._shard.scroll, request)
+        return scope.passages((point.payload, 0.0) for point in points)
+
     async def delete_document(self, company_id: str, document_id: str) -> None:
         async with self._writing:
             await self._remove(Scope(company_id, document_id), keep=set())

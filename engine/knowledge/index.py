@@ -124,6 +124,10 @@ class VectorIndex(Protocol):
         """The company's passages nearest to the vector, best first."""
         ...
 
+    async def some(self, company_id: str, most: int) -> list[Found]:
+        """The company's passages as they lie, all of them if there are not more than that; scores are 0."""
+        ...
+
     async def delete_document(self, company_id: str, document_id: str) -> None: ...
 
     async def count(self, company_id: str) -> int:

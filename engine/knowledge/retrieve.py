@@ -8,15 +8,18 @@ numbers that this rests on are made by `bench.retrieval`.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from weakref import WeakValueDictionary
 
-from engine.errors import DocumentError
+from engine.errors import DocumentError, ProviderError
 from engine.knowledge.chunk import Document, chunk
 from engine.knowledge.coverage import coverage
 from engine.knowledge.index import Found, VectorIndex
 from engine.providers.base import Embedder, Passage
+
+log = logging.getLogger("parley.knowledge")
 
 Progress = Callable[[int, int], Awaitable[None]]
 """Told how many passages are done, of how many."""
@@ -28,6 +31,12 @@ NO_CONTENT = 0.6
 EMBED_BATCH = 32
 """Passages embedded and written at once, so that a long document lets the queries of calls in between."""
 MAX_QUERY_CHARS = 1000
+EMBED_S = 1.0
+"""Longer, and the words alone decide: whoever asks waits for two seconds at most."""
+MOST_BY_WORDS = 5_000
+"""Passages whose words are looked at."""
+ASSUMED_COSINE = 0.3
+"""Stands in for nearness where there are no vectors: most of what is asked has to be in the passage then."""
 
 
 class Retriever:
@@ -50,9 +59,23 @@ class Retriever:
         query = query.strip()[-MAX_QUERY_CHARS:]
         if not query or limit < 1:
             return []
-        [vector] = await self._embedder.embed([query], role="query")
+        try:
+            async with asyncio.timeout(EMBED_S):
+                [vector] = await self._embedder.embed([query], role="query")
+        except (ProviderError, TimeoutError) as error:
+            log.warning("the embedder fails (%s): passages are found by their words", error or "timeout")
+            return await self._by_words(company_id, query, limit, language)
         found = await self._index.search(company_id, vector, max(limit, CANDIDATES))
         return rank(query, found, language=language)[:limit]
+
+    async def _by_words(self, company_id: str, query: str, limit: int, language: str) -> list[Passage]:
+        """Without a vector: the passages with the words of the question."""
+        if not language.lower().startswith("en"):
+            return []
+        found = await self._index.some(company_id, MOST_BY_WORDS)
+        near = [replace(each, passage=replace(each.passage, score=ASSUMED_COSINE)) for each in found]
+        ranked = await asyncio.to_thread(rank, query, near, language=language)
+        return ranked[:limit]
 
     async def ingest(self, company_id: str, document_id: str, source: str, text: str) -> int:
         """Makes `text` the content of the document and returns its number of passages.

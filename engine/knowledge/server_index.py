@@ -120,6 +120,19 @@ class ServerIndex:
         )
         return scope.passages((point.payload, point.score) for point in answer.points)
 
+    async def some(self, company_id: str, most: int) -> list[Found]:
+        scope = Scope(company_id)
+        points, _ = await self._run(
+            self._client.scroll(
+                self._collection,
+                scroll_filter=_filter(scope),
+                limit=most,
+                with_payload=True,
+                with_vectors=False,
+            )
+        )
+        return scope.passages((point.payload, 0.0) for point in points)
+
     async def delete_document(self, company_id: str, document_id: str) -> None:
         async with self._writing:
             await self._remove(Scope(company_id, document_id), keep=[])

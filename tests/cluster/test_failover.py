@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import AsyncExitStack
 from typing import Any
 
+import httpx
 import pytest
 
 from engine import demo
@@ -173,15 +175,22 @@ async def test_many_calls_on_a_dead_vendor(server: Site, vendors: Vendors, note:
     assert sent < calls * turns
 
 
+async def answered_by_local(server: Site) -> float:
+    """How often the local model has answered for another."""
+    async with httpx.AsyncClient() as client:
+        text = (await client.get(f"{server.url}/metrics")).raise_for_status().text
+    labels = 'provider="local",stage="llm",what="answered"'
+    found = re.search(rf"parley_failover_total{{{labels}}} (\S+)", text)
+    return float(found[1]) if found else 0.0
+
+
 async def test_decisions_are_in_the_metrics(server: Site, vendors: Vendors) -> None:
     agent = await publish(server, "counted", llm=("groq", "local"))
     vendors.llm_groq.fault = Fault.SERVER_ERROR
+    before = await answered_by_local(server)
     async with server.dial(agent=agent) as caller:
         await greeted(caller)
         assert (await ask(caller, QUESTION)).kinds
-    from httpx import AsyncClient
-
-    async with AsyncClient() as client:
-        text = (await client.get(f"{server.url}/metrics")).raise_for_status().text
-    assert 'parley_failover_total{provider="local",stage="llm",what="answered"}' in text
-    assert "parley_calls_live " in text
+        call = call_id(caller)
+    await server.ended(call)
+    assert await answered_by_local(server) == before + 1

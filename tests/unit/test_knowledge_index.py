@@ -98,6 +98,16 @@ async def test_a_company_never_sees_another(index: VectorIndex) -> None:
     assert await index.count("globex") == 2
 
 
+async def test_some_passages_without_a_vector(index: VectorIndex) -> None:
+    await fill(index, "acme", "doc", "One of ours.", "Two of ours.", "Three of ours.")
+    await fill(index, "other", "doc2", "One of theirs.")
+    found = await index.some("acme", 10)
+    assert {each.passage.text for each in found} == {"One of ours.", "Two of ours.", "Three of ours."}
+    assert {each.passage.score for each in found} == {0.0}
+    assert len(await index.some("acme", 2)) == 2
+    assert await index.some("nobody", 10) == []
+
+
 async def test_no_company_no_answer(index: VectorIndex) -> None:
     await fill(index, "acme", "doc", "Acme is open on Monday.")
     with pytest.raises(DocumentError, match="name the company"):

@@ -12,7 +12,9 @@ from typing import Literal
 import pytest
 
 from engine import demo
+from engine.demo.agent import MIN_SCORE
 from engine.errors import DocumentError, ProviderUnavailable
+from engine.knowledge import retrieve
 from engine.knowledge.chunk import Document
 from engine.knowledge.edge_index import EdgeIndex
 from engine.knowledge.index import Found, Space
@@ -185,3 +187,36 @@ def test_in_another_language_nearness_alone_decides() -> None:
 
 def test_the_demo_agent_belongs_to_the_demo_company() -> None:
     assert demo.agent().company_id == demo.company().id == "demo"
+
+
+class Failing(WordCounts):
+    """Embeds documents; of questions it says no, or nothing."""
+
+    def __init__(self, *, hangs: bool) -> None:
+        super().__init__()
+        self.hangs = hangs
+
+    async def embed(self, texts: Sequence[str], *, role: Literal["query", "document"]) -> list[list[float]]:
+        if role == "query":
+            if self.hangs:
+                await asyncio.Event().wait()
+            raise ProviderUnavailable("down")
+        return await super().embed(texts, role=role)
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_without_an_embedder_the_words_decide(
+    place: Path, hangs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrieve, "EMBED_S", 0.05)
+    index = await EdgeIndex.open(place, Space("word-counts", DIMENSION))
+    retriever = Retriever(Failing(hangs=hangs), index)
+    await retriever.ingest("demo", "page", "clinic.txt", demo.knowledge())
+    await retriever.ingest("other", "page2", "bakery.txt", "A check-up of the oven costs 5 dollars.")
+    best, _ = await retriever.search("demo", "How much is a check-up?", 2)
+    assert best.text == "A check-up costs 60 dollars."
+    assert best.score >= MIN_SCORE
+    [unrelated, *_] = await retriever.search("demo", "Who won the football match yesterday?", 2)
+    assert unrelated.score < MIN_SCORE
+    assert await retriever.search("demo", "Combien coûte un contrôle ?", 2, language="fr") == []
+    await index.close()
