@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import RayActorError, RayError
@@ -22,11 +22,12 @@ from engine.config import settings
 from engine.errors import ConfigurationError, ProviderError, ProviderTimeout, ProviderUnavailable
 from engine.logs import set_up_logging
 from engine.providers.base import ChatDelta, ChatRequest, Speech, SpeechRequest, SttSession, Transcript
-from engine.providers.failover.guarded import GuardedVendor
 from engine.providers.installation import vendor
 from engine.providers.registry import Kind
-from engine.providers.sealing import Sealer
 from engine.providers.stt.session import BufferedSession
+
+if TYPE_CHECKING:
+    from engine.providers.failover.guarded import GuardedVendor
 
 log = logging.getLogger("parley.cloud")
 
@@ -75,6 +76,10 @@ class CloudActor:
         self._used = time.monotonic()
         guarded = self._guarded.get(sealed)
         if guarded is None:
+            # Here and not above: the processes of calls import this module for its other side alone.
+            from engine.providers.failover.guarded import GuardedVendor
+            from engine.providers.sealing import Sealer
+
             own = Sealer(settings()).open(sealed) if sealed else None
             client = vendor(self._kind, self._name, settings(), own_key=own)
             guarded = GuardedVendor(f"{self._kind} {self._name}", client)

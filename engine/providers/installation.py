@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.config import Settings
 from engine.errors import ConfigurationError
 from engine.providers.registry import LOCAL, Entry, Kind, create, entry
-from engine.providers.vendor import Vendor
 from models import AgentConfig
+
+if TYPE_CHECKING:
+    from engine.providers.vendor import Vendor
 
 
 def chain(kind: Kind, settings: Settings, agent: AgentConfig | None = None) -> tuple[str, ...]:

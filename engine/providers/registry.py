@@ -10,10 +10,12 @@ import difflib
 import importlib
 import importlib.util
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from engine.errors import ConfigurationError
-from engine.providers.vendor import Vendor, VendorOptions
+
+if TYPE_CHECKING:
+    from engine.providers.vendor import Vendor
 
 Kind = Literal["stt", "llm", "tts", "embeddings"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -109,6 +111,9 @@ def create(kind: str, name: str, **options: Any) -> Vendor:
         raise ConfigurationError(f"the key of {name} has characters that no key has: see {chosen.variable}")
     if not options["api_key"]:
         raise ConfigurationError(f"{name} needs a key: set {chosen.variable}")
+    # Only who asks a vendor needs its HTTP client: a call's actor has chains, and no memory to spare.
+    from engine.providers.vendor import VendorOptions
+
     known = [field.name for field in fields(VendorOptions)]
     for option in options:
         if option not in known:
