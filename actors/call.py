@@ -6,14 +6,14 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.serve.exceptions import RayServeException
 
 from actors import NAMESPACE, RECORDER, SWITCHBOARD
 from actors.journal import RemoteJournal
-from actors.services import Providers, handles, stub_services
+from actors.services import Providers, handles
 from engine.call.conductor import Conductor
 from engine.call.services import Services
 from engine.call.spec import Attach, Attached, CallSpec, NotThisCall
@@ -24,7 +24,9 @@ from engine.link import Batch
 from engine.logs import bind, set_up_logging
 from engine.providers.base import Speech, SpeechRequest
 from engine.providers.installation import local_kinds
-from engine.providers.stub import StubDelays
+
+if TYPE_CHECKING:
+    from engine.providers.stub import StubDelays
 
 log = logging.getLogger("parley.call")
 
@@ -56,6 +58,8 @@ class CallActor:
         """
         journal = RemoteJournal(ray.get_actor(RECORDER, NAMESPACE))
         if self._stubs is not None:
+            from actors.stubs import stub_services
+
             stubs = stub_services(self._stubs, journal)
             self._services = lambda _: stubs
             return self._name

@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from grpc import RpcError
 from ray import serve
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
-from actors.breakers import SharedGate
-from actors.cloud import CloudProvider
 from engine.call.services import Services
 from engine.call.spec import CallSpec
 from engine.config import Settings
@@ -28,20 +26,12 @@ from engine.providers.base import (
     Transcript,
     TurnModel,
 )
-from engine.providers.failover.breaker import RetryBudget
-from engine.providers.failover.chains import Candidate, LlmChain, SttChain, TtsChain
-from engine.providers.failover.race import Gate
 from engine.providers.installation import chain
-from engine.providers.registry import LOCAL, Kind, entry
+from engine.providers.registry import LOCAL, Kind
 from engine.providers.stt.session import BufferedSession
-from engine.providers.stub import (
-    StubDelays,
-    StubKnowledge,
-    StubLanguageModel,
-    StubStt,
-    StubTts,
-    StubTurnModel,
-)
+
+if TYPE_CHECKING:
+    from actors.chains import Chains
 
 log = logging.getLogger("parley.call")
 _LOST = (RayError, RayServeException, RpcError)
@@ -144,48 +134,37 @@ class Providers:
             "tts": LocalTts,
         }
         self._local = {kind: make(opened[kind]) for kind, make in makers.items() if kind in opened}
-        self._gates: dict[str, Gate] = {}
-        self._vendors: dict[tuple[Kind, str], CloudProvider] = {}
-        self._budget = RetryBudget()
+        self._chains: Chains | None = None
 
     def services(self, spec: CallSpec) -> Services:
         """For a call; its agent's vendors are started. Raises ConfigurationError for a wrong chain."""
         return Services(
-            stt=self._chain("stt", spec, SttChain),
+            stt=self._chain("stt", spec),
             turn=self._turn,
             knowledge=self._knowledge,
-            llm=self._chain("llm", spec, LlmChain),
-            tts=self._chain("tts", spec, TtsChain),
+            llm=self._chain("llm", spec),
+            tts=self._chain("tts", spec),
             journal=self._journal,
         )
 
-    def _chain(self, kind: Kind, spec: CallSpec, chained: Callable[..., Any]) -> Any:
-        """One provider stands for itself, without a gate: there is nobody else to ask."""
+    def _chain(self, kind: Kind, spec: CallSpec) -> Any:
+        """The local provider alone, or a chain of several."""
         names = self._deployed(kind, chain(kind, self._config, spec.agent))
         if not names:
             # Its chain was checked when it was set; the installation has changed since.
             log.warning("no %s provider of agent %s is deployed: the installation's are", kind, spec.agent.id)
             names = self._deployed(kind, chain(kind, self._config))
-        candidates = [self._candidate(kind, name, spec) for name in names]
-        if len(candidates) == 1:
-            return candidates[0].provider
-        return chained(candidates, budget=self._budget)
+        if names == [LOCAL]:
+            return self._local[kind]
+        if self._chains is None:
+            # Here and not above: a process without chains has no memory for them.
+            from actors.chains import Chains
+
+            self._chains = Chains(self._local)
+        return self._chains.of(kind, names, spec)
 
     def _deployed(self, kind: Kind, names: Sequence[str]) -> list[str]:
         return [name for name in names if name != LOCAL or kind in self._local]
-
-    def _candidate(self, kind: Kind, name: str, spec: CallSpec) -> Candidate[Any]:
-        if name == LOCAL:
-            gate = self._gates.setdefault(kind, SharedGate(f"{kind} {name}"))
-            return Candidate(name, self._local[kind], gate)
-        sealed = spec.provider_keys.get(entry(kind, name).key, "")
-        if sealed:
-            # The process outlives this call, and serves other companies: nothing of this one is kept.
-            vendor = CloudProvider(kind, name, sealed)
-        else:
-            vendor = self._vendors.setdefault((kind, name), CloudProvider(kind, name))
-        vendor.prepare()
-        return Candidate(name, vendor, vendor)
 
 
 class NoTurnModel:
@@ -196,15 +175,3 @@ class NoTurnModel:
 
     async def words(self, text: str, language: str) -> float:
         return 0.5
-
-
-def stub_services(delays: StubDelays, journal: Any) -> Services:
-    """No model and no handle: for measuring the engine alone."""
-    return Services(
-        stt=StubStt(delays),
-        turn=StubTurnModel(delays),
-        knowledge=StubKnowledge(delays),
-        llm=StubLanguageModel(delays),
-        tts=StubTts(delays),
-        journal=journal,
-    )
