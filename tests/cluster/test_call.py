@@ -20,7 +20,8 @@ from tests.cluster.conftest import Note
 from tests.cluster.site import CLINIC, SHORT, Site
 from tests.cluster.talk import Answer, Judge, ask, call_id, greeted
 
-PRIVATE_MIB = 90
+PRIVATE_MIB = 94
+"""91.2 measured on 2026-11-24; 88.6 before there were settings for vendors and last words at hand."""
 PARKING = "demo-parking"
 GARDEN_PARKING = [["front"]]
 """The garden centre's right answer to a question that was made for the clinic."""
