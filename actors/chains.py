@@ -10,7 +10,7 @@ from actors.cloud import CloudProvider
 from engine.call.spec import CallSpec
 from engine.providers.failover.breaker import RetryBudget
 from engine.providers.failover.chains import Candidate, LlmChain, SttChain, TtsChain
-from engine.providers.registry import LOCAL, Kind, entry
+from engine.providers.registry import LOCAL, Kind
 
 CHAINED: Mapping[str, Callable[..., Any]] = {"stt": SttChain, "llm": LlmChain, "tts": TtsChain}
 
@@ -38,7 +38,7 @@ class Chains:
         if name == LOCAL:
             gate = self._gates.setdefault(kind, SharedGate(f"{kind} {name}"))
             return Candidate(name, self._local[kind], gate)
-        sealed = spec.provider_keys.get(entry(kind, name).key, "")
+        sealed = spec.provider_keys.get(name, "")
         if sealed:
             # The process outlives this call, and serves other companies: nothing of this one is kept.
             vendor = CloudProvider(kind, name, sealed)

@@ -55,7 +55,7 @@ class CloudActor:
 
     async def ready(self, sealed: str) -> None:
         """A call may need it. Raises ConfigurationError where the vendor cannot be used."""
-        await self._of(sealed).prove()
+        self._of(sealed).prove()
 
     async def late(self, sealed: str) -> None:
         """A chain had to ask another, or was left in the middle of a reply."""

@@ -173,13 +173,15 @@ class MediaEdge:
 
     async def _spec(self, claims: tokens.MediaClaims) -> CallSpec:
         store = await self._store.get()
-        company = await store.company(claims.company_id)
-        agent = await store.agent(claims.company_id, claims.agent_id)
+        company, agent, own = await asyncio.gather(
+            store.company(claims.company_id),
+            store.agent(claims.company_id, claims.agent_id),
+            kept(store, claims.company_id),
+        )
         if company is None or agent is None or company.status != "active":
             raise TokenRefused(f"no active company {claims.company_id} with an agent {claims.agent_id}")
-        own = {key.vendor: key.sealed for key in await kept(store, company.id)}
         return CallSpec(
-            provider_keys=own,
+            provider_keys={key.vendor: key.sealed for key in own},
             call_id=claims.call_id,
             company_id=claims.company_id,
             agent=agent,

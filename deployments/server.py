@@ -32,7 +32,7 @@ from deployments.seeding import seed, seed_for_stubs
 from engine import switches
 from engine.config import settings
 from engine.errors import ConfigurationError, DocumentError, ParleyError
-from engine.providers.installation import local_kinds
+from engine.providers.installation import idle_kinds
 from engine.providers.stub import read_delays
 from engine.telephony.tokens import local_url
 
@@ -89,7 +89,7 @@ def without_models(config: ServeDeploySchema) -> ServeDeploySchema:
 
 def only_needed(config: ServeDeploySchema) -> ServeDeploySchema:
     """Without the models that no chain of providers asks: vendors serve those kinds alone."""
-    idle = {"stt", "llm", "tts", "turn"} - local_kinds(settings())
+    idle = idle_kinds(settings())
     needed = [app for app in config.applications if app.name not in idle]
     return config.model_copy(update={"applications": needed})
 

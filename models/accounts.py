@@ -161,5 +161,4 @@ class OwnKey(BaseModel):
 
     @classmethod
     def of(cls, key: ProviderKey) -> Self:
-        fields = key.model_dump(include=set(cls.model_fields))
-        return cls(**fields | {"vendor": key.vendor.split("_")[0]})
+        return cls(**key.model_dump(include=set(cls.model_fields)))

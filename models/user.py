@@ -70,8 +70,7 @@ class ApiKey(TenantDocument):
 
 
 class ProviderKey(TenantDocument):
-    """A company's own key of a cloud vendor, sealed. `vendor`: the setting that it stands in for, such as
-    `groq_api_key`; `hint`: its last characters."""
+    """A company's own key of a cloud vendor, sealed. `hint`: its last characters."""
 
     vendor: str
     sealed: str

@@ -53,6 +53,20 @@ def running(folder: Path) -> Iterator[str]:
         server.stdout.close()
 
 
+@contextmanager
+def needed(folder: Path) -> Iterator[str]:
+    """As `running`, for a test: where there is none it is skipped, and fails in CI."""
+    import pytest  # not there where this module is the server
+
+    try:
+        with running(folder) as url:
+            yield url
+    except NoServerError as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"tests of MongoDB must run here: {error}")
+        pytest.skip(str(error))
+
+
 def _environment() -> Path:
     """The interpreter of mongoeco's environment, which is made where it is missing."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "parley" / "mongoeco"

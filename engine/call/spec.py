@@ -32,7 +32,7 @@ class CallSpec:
     called: str = ""
     max_call_s: float = 1800.0
     provider_keys: Mapping[str, str] = field(default_factory=dict)
-    """The company's own, sealed: setting -> key."""
+    """The company's own, sealed: vendor -> key."""
     grace_s: float = 4.0
     """How long the call outlives its edge."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from engine.call.services import Deadlines, Services
@@ -20,7 +22,6 @@ log = logging.getLogger("parley.call")
 
 Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
 WorkCommand = cmd.Transcribe | cmd.Score | cmd.ScoreWords | cmd.Retrieve | cmd.Generate | cmd.Synthesise
-
 
 MOST_KEPT = 64
 
@@ -120,7 +121,7 @@ class Work:
                     speech = await self._services.tts.synthesise(request)
                 while len(self._kept) >= MOST_KEPT:
                     self._kept.pop(next(iter(self._kept)))
-                self._kept[request] = speech
+                self._kept[request] = replace(speech, route=())  # of no later turn
             except (ProviderError, TimeoutError) as error:
                 log.warning("call %s: last words are not at hand: %s", self._spec.call_id, error or "timeout")
 
@@ -153,18 +154,18 @@ class Work:
         self._emit(ev.Retrieved(attempt, tuple(passages)))
 
     async def _generate(self, command: cmd.Generate) -> None:
-        stream = self._services.llm.generate(command.request)
         deadline = self._deadlines.first_token
-        while True:
-            try:
-                async with asyncio.timeout(deadline):
-                    delta: ChatDelta = await anext(stream)
-            except StopAsyncIteration:
-                raise ProviderTimeout("the reply's stream ended without a finish reason") from None
-            deadline = self._deadlines.next_token
-            self._emit(ev.Generated(command.attempt, delta))
-            if delta.finish_reason is not None:
-                return
+        async with aclosing(self._services.llm.generate(command.request)) as stream:
+            while True:
+                try:
+                    async with asyncio.timeout(deadline):
+                        delta: ChatDelta = await anext(stream)
+                except StopAsyncIteration:
+                    raise ProviderTimeout("the reply's stream ended without a finish reason") from None
+                deadline = self._deadlines.next_token
+                self._emit(ev.Generated(command.attempt, delta))
+                if delta.finish_reason is not None:
+                    return
 
     async def _synthesise(self, command: cmd.Synthesise) -> None:
         request = self._request(command.text, phrase=command.phrase)

@@ -20,7 +20,7 @@ from engine.cli.server_process import ServerProcess
 from engine.config import Settings, settings
 from engine.errors import ConfigurationError, WeightsError
 from engine.providers.installation import check as check_providers
-from engine.providers.installation import local_kinds
+from engine.providers.installation import idle_kinds
 from engine.providers.registry import LOCAL
 
 CONFIG = Path("serve_config.yaml")
@@ -58,7 +58,7 @@ def check_before_start(configuration: Settings, config: Path) -> None:
             f"{config} is missing: run this in the project's folder or name one by --config"
         )
     check_providers(configuration)
-    unused = {"stt", "llm", "tts", "turn"} - local_kinds(configuration)
+    unused = set(idle_kinds(configuration))
     if configuration.llm_base_url:
         unused.add("llm")
     if configuration.embeddings_provider != LOCAL:

@@ -8,7 +8,7 @@ All methods are cancellable at any await and leave nothing running. They raise o
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -139,7 +139,9 @@ class ChatDelta:
 
 
 class LanguageModel(Protocol):
-    def generate(self, request: ChatRequest) -> AsyncIterator[ChatDelta]: ...
+    def generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
+        """Close the generator to leave early."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

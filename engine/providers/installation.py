@@ -38,14 +38,14 @@ def chain(kind: Kind, settings: Settings, agent: AgentConfig | None = None) -> t
 def servable(kind: Kind, settings: Settings, agent: AgentConfig, own_keys: Container[str] = ()) -> None:
     """Raises ConfigurationError for an agent's chain that this installation cannot serve.
 
-    `own_keys`: names of the settings for which the company has keys of its own.
+    `own_keys`: vendors of which the company has keys of its own.
     """
     for name in chain(kind, settings, agent):
         chosen = entry(kind, name)
         if chosen.local and LOCAL not in chain(kind, settings):
             raise ConfigurationError(f"the local {kind} provider is not deployed here")
         given = settings.provider_options.get(f"{kind}:{name}", {}).get("api_key")
-        if not (chosen.local or chosen.key in own_keys or given or key(chosen, settings)):
+        if not (chosen.local or name in own_keys or given or key(chosen, settings)):
             raise ConfigurationError(f"there is no key for {name}: set one of your own (provider-keys)")
 
 
@@ -82,6 +82,11 @@ def check(settings: Settings) -> None:
             raise ConfigurationError(
                 f"PARLEY_PROVIDER_OPTIONS: {where} is set up in serve_config.yaml, not here"
             )
+
+
+def idle_kinds(settings: Settings) -> frozenset[str]:
+    """The kinds whose local deployment nobody would ask."""
+    return frozenset({"stt", "llm", "tts", "turn"}) - local_kinds(settings)
 
 
 def local_kinds(settings: Settings) -> frozenset[str]:

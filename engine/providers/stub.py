@@ -8,7 +8,7 @@ long as the words would. Never for real callers: a server with stubs refuses to 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -116,7 +116,7 @@ class StubLanguageModel:
     def __init__(self, delays: StubDelays) -> None:
         self._delays = delays
 
-    async def generate(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
+    async def generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
         words = deltas(ANSWER.removeprefix(request.continue_from))
         said = words[: request.max_tokens]
         # By an absolute schedule, as a GPU would: a word that is taken late does not delay those after it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from engine.config import Settings
 from engine.errors import ConfigurationError
@@ -13,8 +13,7 @@ from engine.store import Page, Store
 from engine.store.documents import COMPANIES, MAX_PAGE, PROVIDER_KEYS
 from models import ProviderKey, new_id
 
-VENDORS: Mapping[str, str] = {entry.key.split("_")[0]: entry.key for entry in ENTRIES if entry.key}
-"""Vendor -> the setting that its key stands in for; one for all kinds of a vendor."""
+VENDORS = frozenset(entry.name for entry in ENTRIES if not entry.local)
 HINT_CHARS = 4
 
 
@@ -31,30 +30,31 @@ class ProviderKeys:
 
         Raises NotFound for an unknown vendor, ConfigurationError without encryption keys.
         """
-        setting = _setting(vendor)
+        _refuse_unknown(vendor)
         sealed = Sealer(self._settings).seal(secret)
         hint = secret[-HINT_CHARS:] if len(secret) > 3 * HINT_CHARS else ""
-        there = await self._find(access, setting)
+        there = await self._find(access, vendor)
         if there is not None:
             return await self._store.documents.replace(
                 PROVIDER_KEYS, there.model_copy(update={"sealed": sealed, "hint": hint})
             )
         made = ProviderKey(
-            id=new_id("pvk"), company_id=access.company_id, vendor=setting, sealed=sealed, hint=hint
+            id=new_id("pvk"), company_id=access.company_id, vendor=vendor, sealed=sealed, hint=hint
         )
         await self._store.documents.insert(PROVIDER_KEYS, made)
         return made
 
     async def delete(self, access: Access, vendor: str) -> None:
         """Raises NotFound."""
-        there = await self._find(access, _setting(vendor))
+        _refuse_unknown(vendor)
+        there = await self._find(access, vendor)
         if there is None:
             raise NotFound(f"there is no key of {vendor}")
         await self._store.documents.delete(PROVIDER_KEYS, access.company_id, there.id)
 
-    async def _find(self, access: Access, setting: str) -> ProviderKey | None:
+    async def _find(self, access: Access, vendor: str) -> ProviderKey | None:
         found = await self._store.documents.find(
-            PROVIDER_KEYS, access.company_id, {"vendor": setting}, Page(limit=1)
+            PROVIDER_KEYS, access.company_id, {"vendor": vendor}, Page(limit=1)
         )
         return found[0] if found else None
 
@@ -82,7 +82,6 @@ async def renew_all(store: Store, settings: Settings) -> tuple[int, int]:
     return renewed, lost
 
 
-def _setting(vendor: str) -> str:
+def _refuse_unknown(vendor: str) -> None:
     if vendor not in VENDORS:
         raise NotFound(f"there is no vendor {vendor}: there are {', '.join(sorted(VENDORS))}")
-    return VENDORS[vendor]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,7 @@ class Models:
     async def search(self, company_id: str, query: str, limit: int, language: str) -> Sequence[Passage]:
         return [Passage("We open at nine.", 0.9)]
 
-    async def generate(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
+    async def generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
         if request.max_tokens == 1:  # reading the opening ahead of the first turn
             yield ChatDelta("", finish_reason="length")
             return

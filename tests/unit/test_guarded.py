@@ -99,7 +99,7 @@ async def test_no_caller_waits_for_a_probe_and_none_has_to_ask_for_it(clock: lis
 async def test_it_is_proved_before_it_is_needed(clock: list[float]) -> None:
     voice = Voice()
     guarded = GuardedVendor("tts voice", voice, Sleep(clock))
-    await guarded.prove()
+    guarded.prove()
     await voice.sampled.wait()
     await asyncio.sleep(0)
     voice.hangs = True

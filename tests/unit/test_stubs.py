@@ -118,7 +118,7 @@ async def test_a_stub_that_is_cancelled_leaves_nothing_running() -> None:
 async def test_a_reply_that_is_dropped_in_its_middle_ends() -> None:
     stream = StubLanguageModel(AT_ONCE).generate(request())
     assert (await anext(stream)).text == ANSWER.split()[0]
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     with pytest.raises(StopAsyncIteration):
         await anext(stream)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import AwareDatetime
 from starlette.responses import FileResponse, PlainTextResponse, Response
 
 from engine.api.v1.common import Id, Listing, Manager, Owner, Paged, Reader, Using, cursor
 from engine.services.calls import as_text, as_vtt, within
+from engine.store import Page
 from models import CallRecord, platform
 
 router = APIRouter(prefix="/companies/{company_id}", tags=["calls"])
@@ -17,22 +19,34 @@ NUMBER = r"^(\+[1-9][0-9]{5,14}|[A-Za-z0-9_-]{1,64})$"
 Number = Annotated[str, Path(pattern=NUMBER)]
 
 
-@router.get("/calls")
-async def calls(
-    using: Using,
-    access: Reader,
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which calls, and which part of their list."""
+
+    where: dict[str, str]
+    page: Page
+
+
+def wanted(
     page: Paged,
     agent_id: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = None,
     status: Literal["live", "ended"] | None = None,
     caller: Annotated[str | None, Query(pattern=NUMBER)] = None,
     since: Annotated[AwareDatetime | None, Query(description="began then or later")] = None,
     until: Annotated[AwareDatetime | None, Query(description="began before")] = None,
-) -> Listing[CallRecord]:
-    """Newest first."""
+) -> Wanted:
     given = {"agent_id": agent_id, "status": status, "caller": caller}
     where = {name: value for name, value in given.items() if value is not None}
-    found = await using.calls.list(access, where, within(page, since, until))
-    return Listing(items=list(found), next=cursor(found, page))
+    return Wanted(where, within(page, since, until))
+
+
+@router.get("/calls")
+async def calls(
+    using: Using, access: Reader, wanted: Annotated[Wanted, Depends(wanted)]
+) -> Listing[CallRecord]:
+    """Newest first."""
+    found = await using.calls.list(access, wanted.where, wanted.page)
+    return Listing(items=list(found), next=cursor(found, wanted.page))
 
 
 @router.get("/calls/{call_id}")

@@ -14,7 +14,7 @@ import openai
 
 from engine.providers.base import Role
 from engine.providers.embeddings.vendor import Dimensions, VendorEmbedder, in_order
-from engine.providers.llm.openai_compatible import provider_error
+from engine.providers.openai_sdk import provider_error, sdk
 from engine.providers.vendor import VendorOptions
 
 
@@ -32,15 +32,7 @@ class OpenAiEmbedder(VendorEmbedder):
 
     def __init__(self, options: VendorOptions) -> None:
         super().__init__(options)
-        self._client = openai.AsyncOpenAI(
-            base_url=self.base_url,
-            api_key=options.api_key,
-            max_retries=0,
-            timeout=httpx2.Timeout(options.silence_s, connect=options.connect_s),
-            http_client=openai.DefaultAsyncHttpxClient(
-                limits=httpx2.Limits(max_connections=options.connections)
-            ),
-        )
+        self._client = sdk(self)
 
     async def close(self) -> None:
         await self._client.close()

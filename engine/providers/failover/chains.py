@@ -235,7 +235,6 @@ class LlmChain(_Chain[LanguageModel]):
 
 async def _open(request: ChatRequest, provider: LanguageModel) -> Opened:
     stream = provider.generate(request)
-    assert isinstance(stream, AsyncGenerator)
     try:
         return await anext(stream), stream
     except StopAsyncIteration:

@@ -12,7 +12,6 @@ from typing import Any
 from engine.errors import ProviderError, ProviderTimeout
 from engine.providers.base import ChatDelta, ChatRequest, Speech, SpeechRequest, SttSession, Transcript
 from engine.providers.failover.breaker import Breaker, BreakerOpen
-from engine.providers.vendor import Health
 
 log = logging.getLogger("parley.cloud")
 
@@ -28,8 +27,7 @@ class GuardedVendor:
     def __init__(
         self, name: str, vendor: Any, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     ) -> None:
-        self.used = time.monotonic()
-        self.requests = self.refused = self.at_once = 0
+        self.requests = self.at_once = 0
         self._name = name
         # More would wait for a connection, and look as if the vendor were slow.
         self._most = vendor.options.connections
@@ -70,12 +68,7 @@ class GuardedVendor:
             speech: Speech = await self._vendor.synthesise(request)
             return speech
 
-    async def check(self) -> Health:
-        """A sample operation, whatever the breaker says."""
-        health: Health = await self._vendor.check()
-        return health
-
-    async def prove(self) -> None:
+    def prove(self) -> None:
         """Ask for a sample once, so that the vendor is known to answer before calls need it."""
         if self.requests == 0 and self.state == "closed" and self._probing is None:
             self._probing = asyncio.create_task(self._first_sample(), name=f"first sample of {self._name}")
@@ -91,9 +84,7 @@ class GuardedVendor:
         now = time.monotonic()
         # No caller waits for a probe: a sample finds out, and until then others are asked.
         if self.state != "closed" or self.at_once >= self._most or not self._breaker.admit(now):
-            self.refused += 1
             raise BreakerOpen(f"{self._name} is not asked for now", provider=self._name)
-        self.used = now
         self.requests += 1
         self.at_once += 1
         try:

@@ -110,7 +110,7 @@ class Race:
             )
             self.route.append(Decision(one.name, what, self._ms(one, now)))
             self._last = error
-        self._last = self._last or error
+        self._last = self._last or error  # that nobody was asked is the reason only where there is no other
         if any(other.running and not other.late for other in self.runners):
             return []
         return self._start_next(now)

@@ -1,7 +1,7 @@
 """Language models by Google: the Gemini API's `streamGenerateContent`.
 
 Sources (read 2026-11-28): ai.google.dev/gemini-api/docs, "API reference", "Thinking", "Latest model" and
-"API versions"; google.rpc.ErrorInfo and RetryInfo in github.com/googleapis/googleapis.
+"API versions".
 
 Since Gemini 3.5 Flash-Lite models refuse a last message of their own, so none is prefilled, and they ignore
 a temperature, which older ones heed.
@@ -11,36 +11,27 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import httpx2
-from google import genai
-from google.genai import errors, types
+from google.genai import types
 
-from engine.errors import (
-    ProviderError,
-    ProviderRefusesUs,
-    ProviderRejected,
-    ProviderTimeout,
-    ProviderUnavailable,
-)
+from engine.errors import ProviderRefusesUs, ProviderRejected, ProviderUnavailable
 from engine.providers.base import ChatDelta, ChatRequest, Message, Tool, ToolCall
+from engine.providers.genai import FAILURES, GenAiHttp, provider_error, sdk
 from engine.providers.llm.joining import ReplyText
 from engine.providers.llm.turns import system_and_turns
 from engine.providers.llm.vendor import GO_ON, THINKING_TOKENS, VendorLlm
-from engine.providers.vendor import VendorOptions, error_by_status
+from engine.providers.vendor import VendorOptions
 
 API_VERSION = "v1"
 
 _THINKS_MINIMALLY = re.compile(r".*flash-lite|gemini-3(\.[0-6])?-flash")
 """Others refuse that level; the least that all know is "low"."""
-
-_UNREADABLE = (errors.APIError, httpx2.HTTPError, ValueError, TypeError, AttributeError, KeyError)
-"""What the SDK raises over an answer; the last three where its JSON is not of the form that it expects."""
 
 _FILTERED = frozenset(
     {
@@ -67,12 +58,8 @@ _BROKEN = frozenset(
 _opened: ContextVar[list[httpx2.Response]] = ContextVar("_opened")
 
 
-class _Http(httpx2.AsyncClient):
-    """What the SDK sends through. It has one timeout for all, and no handle on the answer that it reads."""
-
-    def build_request(self, *args: Any, **kwargs: Any) -> httpx2.Request:
-        kwargs.pop("timeout", None)  # ours, for connecting and for silence, hold
-        return super().build_request(*args, **kwargs)
+class _Http(GenAiHttp):
+    """The SDK gives no handle on the answer that it reads."""
 
     async def send(self, *args: Any, **kwargs: Any) -> httpx2.Response:
         response = await super().send(*args, **kwargs)
@@ -87,18 +74,8 @@ class GeminiLlm(VendorLlm):
 
     def __init__(self, options: VendorOptions) -> None:
         super().__init__(options)
-        self._http = _Http(
-            timeout=httpx2.Timeout(options.silence_s, connect=options.connect_s),
-            limits=httpx2.Limits(max_connections=options.connections),
-        )
-        # No `timeout` here: the SDK would tell the server to be done within it.
-        self._client = genai.Client(
-            vertexai=False,
-            api_key=options.api_key,
-            http_options=types.HttpOptions(
-                base_url=self.base_url, api_version=API_VERSION, httpx_async_client=self._http
-            ),
-        )
+        self._http = _Http(self)
+        self._client = sdk(self, self._http, API_VERSION)
 
     async def close(self) -> None:
         self._client.close()
@@ -133,12 +110,12 @@ class GeminiLlm(VendorLlm):
                 token = _opened.set(opened)
                 try:
                     chunk = await anext(stream, None)
-                except _UNREADABLE as error:
+                except FAILURES as error:
                     if isinstance(error, ValueError) and not opened:  # the SDK checks a request too
                         raise ProviderRejected(
                             f"{self.served_by} cannot be asked: {error}", provider=self.served_by
                         ) from error
-                    raise _provider_error(error, self.served_by) from error
+                    raise provider_error(error, self.served_by) from error
                 finally:
                     _opened.reset(token)
                 if chunk is None:
@@ -249,37 +226,3 @@ class _Reply:
         self.prompt_tokens = usage.prompt_token_count
         self.cached_tokens = usage.cached_content_token_count
         self.completion_tokens = (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0)
-
-
-def _provider_error(error: Exception, name: str) -> ProviderError:
-    """The SDK's error as one of ours, split by whether another provider may be asked."""
-    match error:
-        case httpx2.TimeoutException():
-            return ProviderTimeout(f"{name} sent nothing in time", provider=name)
-        case httpx2.HTTPError():
-            reason = str(error) or type(error).__name__
-            return ProviderUnavailable(f"{name} cannot be reached: {reason}", provider=name)
-        case errors.APIError(code=int(status)):
-            details = _details(error.details)
-            # Google answers 400 to a wrong key, as to a wrong request.
-            status = 401 if details.get("reason") == "API_KEY_INVALID" else status
-            reason = " ".join(str(error.message or "").split())
-            headers = getattr(error.response, "headers", None) or {}
-            return error_by_status(name, status, reason, {**_retry_after(details), **headers})
-        case _:
-            return ProviderUnavailable(f"{name} sent what cannot be read", provider=name)
-
-
-def _details(body: Any) -> dict[str, Any]:
-    """The fields of all of an error's details (google.rpc.Status) together."""
-    match body:
-        case {"error": {"details": [*details]}}:
-            return {key: value for each in details if isinstance(each, dict) for key, value in each.items()}
-        case _:
-            return {}
-
-
-def _retry_after(details: Mapping[str, Any]) -> dict[str, str]:
-    """RetryInfo, a duration such as "7s", as the header that would say the same."""
-    delay = details.get("retryDelay")
-    return {"retry-after": delay.removesuffix("s")} if isinstance(delay, str) else {}

@@ -12,13 +12,13 @@ import openai
 from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletionChunk
 
-from engine.errors import ProviderError, ProviderTimeout, ProviderUnavailable
+from engine.errors import ProviderUnavailable
 from engine.providers.base import ChatDelta, ChatRequest
 from engine.providers.llm.joining import ReplyText
 from engine.providers.llm.slots import SlotTable
 from engine.providers.llm.tool_calls import ToolCallAssembler
 from engine.providers.llm.vendor import GO_ON
-from engine.providers.vendor import error_by_status
+from engine.providers.openai_sdk import provider_error
 
 Dialect = Literal["llama.cpp", "vllm", "openai"]
 
@@ -195,18 +195,3 @@ def _last(text: str, finish_reason: str, usage: CompletionUsage | None) -> ChatD
         cached_tokens=details.cached_tokens if details is not None else None,
         completion_tokens=usage.completion_tokens,
     )
-
-
-def provider_error(error: Exception, name: str) -> ProviderError:
-    """The vendor's error as one of ours, split by whether another provider may be asked."""
-    match error:
-        case openai.APITimeoutError() | httpx2.TimeoutException():
-            return ProviderTimeout(f"{name} sent nothing in time", provider=name)
-        case openai.APIConnectionError():
-            return ProviderUnavailable(f"{name} cannot be reached: {error.__cause__ or error}", provider=name)
-        case openai.APIStatusError():
-            return error_by_status(name, error.status_code, error.message, error.response.headers)
-        case openai.APIError() if error.code is not None and error.code.isdigit():
-            return error_by_status(name, int(error.code), error.message)
-        case _:
-            return ProviderUnavailable(f"{name} broke off: {error}", provider=name)

@@ -15,7 +15,7 @@ import openai
 
 from engine.errors import ProviderUnavailable
 from engine.providers.base import Transcript, Word
-from engine.providers.llm.openai_compatible import provider_error
+from engine.providers.openai_sdk import provider_error, sdk
 from engine.providers.stt.vendor import AudioFormat, VendorStt
 from engine.providers.vendor import VendorOptions
 
@@ -27,15 +27,7 @@ class OpenAiStt(VendorStt):
 
     def __init__(self, options: VendorOptions) -> None:
         super().__init__(options)
-        self._client = openai.AsyncOpenAI(
-            base_url=self.base_url,
-            api_key=options.api_key,
-            max_retries=0,
-            timeout=httpx2.Timeout(options.silence_s, connect=options.connect_s),
-            http_client=openai.DefaultAsyncHttpxClient(
-                limits=httpx2.Limits(max_connections=options.connections)
-            ),
-        )
+        self._client = sdk(self)
 
     async def close(self) -> None:
         await self._client.close()

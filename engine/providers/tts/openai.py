@@ -21,7 +21,7 @@ from engine.audio.g711 import SAMPLE_RATE_HZ, pcm_to_ulaw
 from engine.audio.resample import Resampler
 from engine.errors import ConfigurationError
 from engine.providers.base import SpeechRequest
-from engine.providers.llm.openai_compatible import provider_error
+from engine.providers.openai_sdk import provider_error, sdk
 from engine.providers.tts.locales import language_of
 from engine.providers.tts.vendor import AUDIO, VendorTts, Voice
 from engine.providers.vendor import VendorOptions, refuse_other_type
@@ -47,15 +47,7 @@ class OpenAiTts(VendorTts):
         self._instructions = self._text("instructions")
         if self._instructions and not self._takes_instructions:
             raise ConfigurationError(f"openai's model {self.model} takes no instructions")
-        self._client = openai.AsyncOpenAI(
-            base_url=self.base_url,
-            api_key=options.api_key,
-            max_retries=0,
-            timeout=httpx2.Timeout(options.silence_s, connect=options.connect_s),
-            http_client=openai.DefaultAsyncHttpxClient(
-                limits=httpx2.Limits(max_connections=options.connections)
-            ),
-        )
+        self._client = sdk(self)
 
     @property
     def _takes_instructions(self) -> bool:
