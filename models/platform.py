@@ -115,6 +115,12 @@ class UpdateNumber(Update):
     agent_id: Id
 
 
+class AskTestCall(Request):
+    """`call_id`: of a live test call whose socket was lost, to go on with it; none starts a new one."""
+
+    call_id: Id | None = None
+
+
 class TestCall(BaseModel):
     """Where a client of the media protocol reaches the agent: good for one connection, soon."""
 

@@ -11,7 +11,6 @@ from pydantic import BaseModel
 
 from engine.api import metrics, problems, talk, twilio
 from engine.api.backend import ApiBackend, ask
-from engine.api.origin import is_loopback
 from engine.api.requests import RequestLog
 from engine.api.v1 import router as v1
 from engine.config import Settings
@@ -61,9 +60,8 @@ def create_app(
 
     @app.get("/", tags=["server"])
     async def info() -> Info:
-        links = {"health": "/health", "ready": "/ready", "openapi": "/openapi.json", "docs": "/docs"}
-        if is_loopback(config.host):
-            links["talk"] = "/talk"
+        links = {name: f"/{name}" for name in ("health", "ready", "docs", "talk")}
+        links["openapi"] = "/openapi.json"
         return Info(version=_version(), links=links)
 
     @app.get("/health", tags=["server"])

@@ -1,4 +1,8 @@
-"""The talk page: call the demo agent from a browser on the machine that runs Parley, and only from there."""
+"""The talk page: call an agent from a browser.
+
+On the machine that runs Parley it calls the demo agent, without an account. From anywhere else, and for a
+company's own agents, its user signs in, and the page asks `/api/v1` like any other client.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,8 @@ PAGE_HEADERS = {
     "Cache-Control": "no-cache",
 }
 NOT_HERE = (
-    "the talk page is only for the machine that runs Parley: open it by 127.0.0.1, with PARLEY_HOST=127.0.0.1"
+    "the demo agent is only for the machine that runs Parley: sign in to call your own agents, "
+    "or open the page by 127.0.0.1, with PARLEY_HOST=127.0.0.1"
 )
 
 
@@ -31,6 +36,12 @@ class SessionRequest(BaseModel):
     """`call_id` of a call whose socket was lost, to go on with it; none starts a new call."""
 
     call_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+
+
+class Welcome(BaseModel):
+    """Whether this browser may call the demo agent without an account."""
+
+    demo: bool
 
 
 class Session(BaseModel):
@@ -41,24 +52,32 @@ class Session(BaseModel):
 
 
 class TalkPage:
-    """The page, its files, and the right to make one call."""
+    """The page, its files, and the right to make one call to the demo agent."""
 
     def __init__(self, backend: ApiBackend, settings: Settings) -> None:
         self._backend = backend
         self._settings = settings
         self._files = {name: talk.read(name) for name in talk.FILES}
 
-    async def page(self, request: Request) -> Response:
+    async def page(self) -> Response:
         """The page itself."""
-        return self._file(request, talk.PAGE)
+        return await self.file(talk.PAGE)
 
-    async def file(self, request: Request, name: str) -> Response:
+    async def file(self, name: str) -> Response:
         """A script or style sheet of the page."""
-        return self._file(request, name)
+        content = self._files.get(name)
+        if content is None:
+            raise HTTPException(404, "the talk page has no such file")
+        return Response(content, media_type=talk.FILES[name], headers=PAGE_HEADERS)
+
+    async def welcome(self, request: Request) -> Welcome:
+        """What the page can do before anybody signs in."""
+        return Welcome(demo=self._is_here(request))
 
     async def session(self, request: Request, wanted: SessionRequest | None = None) -> Session:
         """A URL for one media socket: of a new call, or of a live one that lost its socket."""
-        self._check_local(request)
+        if not self._is_here(request):
+            raise HTTPException(404, NOT_HERE)
         if not is_same_origin(request):
             raise HTTPException(403, "another site's page may not start calls here")
         call_id = wanted.call_id if wanted else None
@@ -74,16 +93,8 @@ class TalkPage:
         base = f"{request.url.scheme}://{request.headers['host']}"
         return Session(url=media_url(self._settings, claims, base_url=base), call_id=claims.call_id)
 
-    def _file(self, request: Request, name: str) -> Response:
-        self._check_local(request)
-        content = self._files.get(name)
-        if content is None:
-            raise HTTPException(404, "the talk page has no such file")
-        return Response(content, media_type=talk.FILES[name], headers=PAGE_HEADERS)
-
-    def _check_local(self, request: Request) -> None:
-        if not (is_loopback(self._settings.host) and is_local(request)):
-            raise HTTPException(404, NOT_HERE)
+    def _is_here(self, request: Request) -> bool:
+        return is_loopback(self._settings.host) and is_local(request)
 
 
 def router(backend: ApiBackend, settings: Settings) -> APIRouter:
@@ -93,6 +104,7 @@ def router(backend: ApiBackend, settings: Settings) -> APIRouter:
     routes.add_api_route(
         "/talk", page.page, methods=["GET"], response_class=Response, include_in_schema=False
     )
+    routes.add_api_route("/talk/welcome", page.welcome, methods=["GET"], response_model=Welcome)
     routes.add_api_route("/talk/session", page.session, methods=["POST"], response_model=Session)
     routes.add_api_route(
         "/talk/{name}", page.file, methods=["GET"], response_class=Response, include_in_schema=False

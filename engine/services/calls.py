@@ -9,12 +9,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from engine.errors import NoCapacity
 from engine.services.access import Access, InUse, NotFound
 from engine.store import Page, Store
 from engine.store.documents import CALLS, MAX_PAGE
 from engine.store.recordings import Recordings
+from engine.telephony.tokens import MediaClaims, new_call_id
 from models import CallEvent, CallRecord, dated_id
 from models.platform import CallDetail, Forgotten, Line, Transcript, TurnDetail
+
+TEST_CALLER = "test"
+"""What a test call has in the place of a number."""
 
 
 def project(events: Sequence[CallEvent]) -> list[TurnDetail]:
@@ -117,8 +122,20 @@ async def forget_call(store: Store, recordings: Recordings, record: CallRecord) 
     await store.documents.delete(CALLS, record.company_id, record.id)
 
 
+def _test(access: Access, agent_id: str, call_id: str) -> MediaClaims:
+    return MediaClaims(access.company_id, agent_id, call_id, events=True, caller=TEST_CALLER)
+
+
 class LiveCalls(Protocol):
     """The calls that go on. Every method may raise ProviderUnavailable."""
+
+    async def capacity(self, company_id: str) -> str | None:
+        """None when one more call of this company would be admitted, else why not."""
+        ...
+
+    async def live(self, call_id: str) -> bool:
+        """Whether the call goes on: it is connected, or waits for its carrier to reconnect."""
+        ...
 
     async def wind_up(self, call_id: str) -> None:
         """Have a call's agent say goodbye and hang up; nothing where the call is over."""
@@ -162,6 +179,26 @@ class Calls:
         if not path.is_file():
             raise NotFound(f"call {call_id} was not recorded")
         return path
+
+    async def new_test(self, access: Access, agent_id: str) -> MediaClaims:
+        """The right to one call to a published agent. Raises NotFound, NoCapacity."""
+        if await self._store.agent(access.company_id, agent_id) is None:
+            raise NotFound(f"there is no published agent {agent_id}")
+        refusal = await self._live.capacity(access.company_id)
+        if refusal is not None:
+            raise NoCapacity(refusal)
+        return _test(access, agent_id, new_call_id())
+
+    async def resumed_test(self, access: Access, agent_id: str, call_id: str) -> MediaClaims:
+        """The right to go on with a live test call that lost its socket. Raises NotFound.
+
+        Calls of real callers are none: nobody may step into their line.
+        """
+        where = {"call_id": call_id, "agent_id": agent_id, "caller": TEST_CALLER, "status": "live"}
+        found = await self._store.documents.find(CALLS, access.company_id, where, Page(limit=1))
+        if not found or not await self._live.live(call_id):
+            raise NotFound(f"there is no test call {call_id} that goes on: start a new one")
+        return _test(access, agent_id, call_id)
 
     async def end(self, access: Access, call_id: str) -> CallRecord:
         """Have its agent say goodbye and hang up. Raises NotFound, InUse where it is over."""

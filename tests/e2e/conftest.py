@@ -11,6 +11,7 @@ import socket
 import threading
 import wave
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -111,12 +112,26 @@ def browser(voice_wav: Path) -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, talk_url: str) -> Iterator[Page]:
-    """The talk page, open; fails the test if the page had an error or broke its content policy."""
-    context = browser.new_context(viewport={"width": 1180, "height": 820})
-    opened = context.new_page()
+    """The talk page, open on the machine that it is served from."""
+    with opened(browser, talk_url) as here:
+        yield here
+
+
+@pytest.fixture
+def remote(browser: Browser, talk_url: str) -> Iterator[Page]:
+    """The talk page, open somewhere else: what comes through a proxy does not count as local."""
+    with opened(browser, talk_url, {"X-Forwarded-For": "203.0.113.9"}) as there:
+        yield there
+
+
+@contextmanager
+def opened(browser: Browser, url: str, headers: dict[str, str] | None = None) -> Iterator[Page]:
+    """The page at `url`; fails the test if it had an error or broke its content policy."""
+    context = browser.new_context(viewport={"width": 1180, "height": 820}, extra_http_headers=headers)
+    page = context.new_page()
     problems: list[str] = []
-    opened.on("pageerror", lambda error: problems.append(str(error)))
-    opened.on(
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on(
         "console",
         lambda message: (
             problems.append(message.text)
@@ -124,7 +139,7 @@ def page(browser: Browser, talk_url: str) -> Iterator[Page]:
             else None
         ),
     )
-    opened.goto(talk_url)
-    yield opened
+    page.goto(url)
+    yield page
     context.close()
     assert problems == []

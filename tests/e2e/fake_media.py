@@ -12,14 +12,17 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
-from engine.api.app import create_app
+from engine.api.app import Tenants, create_app
+from engine.call.record import put_record
 from engine.config import Settings
 from engine.errors import TokenRefused
+from engine.store.sqlite import SqliteStore
 from engine.telephony.events import (
     CarrierEvent,
     Digit,
@@ -34,6 +37,8 @@ from engine.telephony.events import (
 )
 from engine.telephony.tokens import MediaClaims, verify
 from engine.telephony.twilio import TwilioStream
+from models import CallRecord, new_id
+from tests.unit.api_client import Library
 
 ANSWER_AFTER_SAMPLES = 16_000
 LONG_SAMPLES = 40_000
@@ -76,6 +81,7 @@ class FakeMedia:
         self.full: str | None = None
         self.alive = True
         self._settings = settings
+        self._store = SqliteStore(settings.data_dir / "parley.db")
         self._changed = threading.Condition()
 
     async def capacity(self, company_id: str) -> str | None:
@@ -98,7 +104,7 @@ class FakeMedia:
 
     def app(self) -> FastAPI:
         """The real API with this media server beside it."""
-        app = create_app(self, self._settings)
+        app = create_app(self, self._settings, Tenants(self._store, Library()))
         app.add_api_websocket_route("/media/{token}", self.serve)
         return app
 
@@ -151,6 +157,7 @@ class FakeMedia:
 
         match event:
             case Started():
+                await self._keep(call.claims)
                 await tell(type="call", call_id=call.claims.call_id, agent="Garden Clinic")
                 await tell(type="state", state="listening")
                 text = "Hello, <b>Garden</b> Clinic. How can I help?"
@@ -168,6 +175,13 @@ class FakeMedia:
             case Digit("9"):
                 await tell(type="ended", reason="the agent said goodbye")
                 await socket.close(1000)
+
+    async def _keep(self, claims: MediaClaims) -> None:
+        """The line that the recorder writes of a call which begins."""
+        ids = {"company_id": claims.company_id, "call_id": claims.call_id, "agent_id": claims.agent_id}
+        started = datetime.now(UTC)
+        record = CallRecord(id=new_id("cal"), caller=claims.caller, started_at=started, **ids)
+        await put_record(self._store, record)
 
     async def _answer(self, call: Call, socket: WebSocket, tell: Callable[..., Any]) -> None:
         begin = time.time() * 1000

@@ -17,16 +17,18 @@ PASSWORD = "correct horse battery"
 
 
 class NoCluster:
-    """A backend with room for every call."""
-
-    async def capacity(self, company_id: str) -> str | None:
-        return None
-
-    async def live(self, call_id: str) -> bool:
-        return False
+    """A backend with room for every call, until it is `full`; `alive` calls go on."""
 
     def __init__(self) -> None:
         self.wound_up: list[str] = []
+        self.full: str | None = None
+        self.alive: set[str] = set()
+
+    async def capacity(self, company_id: str) -> str | None:
+        return self.full
+
+    async def live(self, call_id: str) -> bool:
+        return call_id in self.alive
 
     async def wind_up(self, call_id: str) -> None:
         self.wound_up.append(call_id)
@@ -87,6 +89,7 @@ class Site:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self.store = store
+        self.settings = settings
         self.knowledge = Library()
         self.cluster = NoCluster()
         self.app = create_app(self.cluster, settings, Tenants(store, self.knowledge))

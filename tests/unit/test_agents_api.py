@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from engine.call.record import put_record
 from engine.services.agents import Numbers, filled
 from engine.store import Store
+from engine.telephony.tokens import verify
+from models import CallRecord, new_id
 from tests.unit.api_client import Site, Someone
 
 
@@ -100,7 +104,30 @@ async def test_a_test_call_is_for_what_is_published(site: Site) -> None:
     assert (await owner.ask("POST", where)).status_code == 404
     await owner.made("POST", f"{owner.base}/agents/{draft['id']}/publish")
     made = await owner.made("POST", where)
-    assert made["url"].startswith("ws://127.0.0.1:8000/media/")
+    assert made["url"].startswith("ws://parley.test/media/"), "as whoever asks reaches this server"
+    site.cluster.full = "8 of 8 calls are taken"
+    full = await owner.ask("POST", where)
+    assert (full.status_code, full.json()["detail"]) == (503, "8 of 8 calls are taken")
+
+
+async def test_a_test_call_that_lost_its_socket_goes_on(site: Site, store: Store) -> None:
+    owner, stranger = await site.register("acme"), await site.register("other")
+    draft = await agent(owner)
+    await owner.made("POST", f"{owner.base}/agents/{draft['id']}/publish")
+    site.cluster.alive = {"PC1", "PC2", "CA1"}
+    for call_id, caller in (("PC1", "test"), ("PC3", "test"), ("CA1", "+15550100")):
+        ids = {"company_id": owner.company, "agent_id": draft["id"], "call_id": call_id}
+        record = CallRecord(id=new_id("cal"), caller=caller, started_at=datetime.now(UTC), **ids)
+        await put_record(store, record)
+    where = f"{owner.base}/agents/{draft['id']}/test-call"
+    again = await owner.made("POST", where, json={"call_id": "PC1"})
+    claims = verify(again["url"].rsplit("/", 1)[1], site.settings.signing_secret())
+    assert (claims.call_id, claims.company_id, claims.agent_id) == ("PC1", owner.company, draft["id"])
+    for call_id in ("PC2", "PC3", "CA1"):  # nobody's, over, a real caller's
+        refused = await owner.ask("POST", where, json={"call_id": call_id})
+        assert (refused.status_code, call_id in refused.json()["detail"]) == (404, True)
+    theirs = f"{stranger.base}/agents/{draft['id']}/test-call"
+    assert (await stranger.ask("POST", theirs, json={"call_id": "PC1"})).status_code == 404
 
 
 async def test_another_companys_agents_and_numbers_do_not_exist(site: Site) -> None:

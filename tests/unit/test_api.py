@@ -322,13 +322,16 @@ async def test_talk_page_and_its_files(installation: Installation, tmp_path: Pat
     assert [response.status_code for response in others] == [404, 404, 404]
 
 
-async def test_talk_page_is_not_served_to_the_network(installation: Installation, tmp_path: Path) -> None:
-    async with client(installation, tmp_path, host="0.0.0.0") as http:
-        response = await http.get("/talk")
-        info = await http.get("/")
-    assert response.status_code == 404
-    assert "PARLEY_HOST" in response.json()["detail"]
-    assert "talk" not in info.json()["links"]
+@pytest.mark.parametrize(
+    ("address", "options", "demo"),
+    [("127.0.0.1", {}, True), ("203.0.113.9", {}, False), ("127.0.0.1", {"host": "0.0.0.0"}, False)],
+)
+async def test_the_demo_agent_is_offered_on_this_machine_alone(
+    installation: Installation, tmp_path: Path, address: str, options: dict[str, str], demo: bool
+) -> None:
+    async with client(installation, tmp_path, address, **options) as http:
+        page, welcome = await http.get("/talk"), await http.get("/talk/welcome")
+    assert (page.status_code, welcome.json()) == (200, {"demo": demo})
 
 
 async def test_health_and_readiness(installation: Installation, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ LEAST = {
     "GET /": ANYBODY,
     "GET /health": ANYBODY,
     "GET /ready": ANYBODY,
+    "GET /talk/welcome": ANYBODY,
     "POST /talk/session": ANYBODY,
     "POST /telephony/twilio/voice": ANYBODY,
     "POST /telephony/twilio/action": ANYBODY,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
+from engine.api.backend import ask
+from engine.api.origin import public_base
 from engine.api.v1.common import Asking, Id, Listing, Manager, Paged, Reader, Using, cursor
-from engine.services.access import NotFound
 from engine.services.agents import voices
-from engine.telephony.tokens import MediaClaims, media_url, new_call_id
+from engine.telephony.tokens import media_url
 from models import Agent, PhoneNumber, platform
 
 router = APIRouter()
@@ -60,12 +61,16 @@ async def unpublish(using: Using, access: Manager, agent_id: Id) -> Agent:
 
 
 @router.post(f"{COMPANY}/agents/{{agent_id}}/test-call", status_code=201, tags=["agents"])
-async def test_call(using: Using, access: Manager, agent_id: Id) -> platform.TestCall:
-    """A media URL for one call to the published agent."""
-    if await using.store.agent(access.company_id, agent_id) is None:
-        raise NotFound(f"there is no published agent {agent_id}")
-    claims = MediaClaims(access.company_id, agent_id, new_call_id(), events=True, caller="test")
-    return platform.TestCall(url=media_url(using.settings, claims), call_id=claims.call_id)
+async def place_test_call(
+    using: Using, access: Manager, agent_id: Id, request: Request, body: platform.AskTestCall | None = None
+) -> platform.TestCall:
+    """A media URL for one connection: a new call to the published agent, or one that lost its socket."""
+    if body is None or body.call_id is None:
+        claims = await ask(using.calls.new_test(access, agent_id))
+    else:
+        claims = await ask(using.calls.resumed_test(access, agent_id, body.call_id))
+    url = media_url(using.settings, claims, base_url=public_base(request, using.settings))
+    return platform.TestCall(url=url, call_id=claims.call_id)
 
 
 @router.get(f"{COMPANY}/numbers", tags=["numbers"])

@@ -10,6 +10,8 @@ FILES = {
     PAGE: "text/html; charset=utf-8",
     "talk.css": "text/css; charset=utf-8",
     "talk.js": _SCRIPT,
+    "account.js": _SCRIPT,
+    "chooser.js": _SCRIPT,
     "carrier.js": _SCRIPT,
     "transcript.js": _SCRIPT,
     "dsp.js": _SCRIPT,

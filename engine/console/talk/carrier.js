@@ -4,7 +4,7 @@ const MAX_BACKLOG_BYTES = 64 * 1024; // about 4 s of audio that the network has 
 const FRAME_MS = 20;
 
 export class CarrierStream {
-  /** `on`: {open, media(ulaw), mark(name), clear, event(object), close(code, opened)}, each optional. */
+  /** `url`: a WebSocket's, or a path on the page's own server. `on`: {open, media(ulaw), mark(name), clear, event(object), close(code, opened)}, each optional. */
   constructor(url, callId, on) {
     this.callId = callId;
     this.on = on;
@@ -12,7 +12,7 @@ export class CarrierStream {
     this.sequence = 0;
     this.chunk = 0;
     this.opened = false;
-    this.socket = new WebSocket(url);
+    this.socket = new WebSocket(new URL(url, location.href.replace(/^http/, "ws")));
     this.socket.onopen = () => this.start();
     this.socket.onmessage = ({ data }) => this.receive(data);
     this.socket.onclose = ({ code }) => this.on.close?.(code, this.opened);

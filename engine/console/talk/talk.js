@@ -1,6 +1,8 @@
 // The page's phone: a call from Call to Hang up, with one way back when the connection is lost.
 
+import { Refusal } from "./account.js";
 import { CarrierStream } from "./carrier.js";
+import { Chooser } from "./chooser.js";
 import { Transcript } from "./transcript.js";
 
 const RECONNECT_AFTER_MS = [0, 400, 1000, 1800]; // within the 4 s for which the server keeps a call
@@ -25,21 +27,22 @@ const MICROPHONE = {
   NotReadableError: "The microphone is in use by another program. Close that program, then call again.",
 };
 
-class CallError extends Error {}
-
 const page = Object.fromEntries(
   ["call", "call-label", "mute", "keypad-toggle", "keypad", "state", "orb", "agent", "timer", "error", "notice"]
     .concat(["turns", "summary", "empty", "level-you", "level-agent"])
+    .concat(["account", "sign-in", "sign-in-button", "email", "password"])
+    .concat(["who", "who-email", "sign-out", "choice", "company-field", "company", "agents"])
     .map((id) => [id, document.getElementById(id)]),
 );
 const transcript = new Transcript(page.turns, page.summary, page.empty);
 let call = null;
+let line = null; // whom the next call calls, and how
 
 /** Microphone and loudspeaker of one call. */
 class Audio {
   static async open(onFrame, onPlayed) {
     if (!navigator.mediaDevices || !window.AudioWorkletNode) {
-      throw new CallError("This browser cannot use the microphone here. Open the page at http://127.0.0.1 in a current browser.");
+      throw new Refusal("This browser cannot use the microphone here. Open the page over https, or at http://127.0.0.1, in a current browser.");
     }
     const context = new AudioContext({ latencyHint: "interactive" });
     const audio = new Audio(context);
@@ -51,7 +54,7 @@ class Audio {
       await context.resume();
     } catch (error) {
       await audio.close();
-      if (error instanceof DOMException && error.name in MICROPHONE) throw new CallError(MICROPHONE[error.name]);
+      if (error instanceof DOMException && error.name in MICROPHONE) throw new Refusal(MICROPHONE[error.name]);
       throw error;
     }
     audio.connect(onFrame, onPlayed);
@@ -96,7 +99,8 @@ class Audio {
 
 /** One call: its audio, its current socket, and what to do when either fails. */
 class Call {
-  constructor() {
+  constructor(line) {
+    this.line = line;
     this.id = null;
     this.audio = null;
     this.carrier = null;
@@ -113,7 +117,18 @@ class Call {
     );
     if (this.over) return audio.close();
     this.audio = audio;
-    await this.connect(await session());
+    await this.connect(await this.session());
+  }
+
+  /** Where to connect; once the call has an id, to go on with it. */
+  async session() {
+    try {
+      return await this.line.session(this.id);
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.status === 0) throw error;
+      const refused = error.status === 503 ? "The server cannot take the call now" : "The call was refused";
+      throw new Refusal(`${refused}: ${error.message}`, error.status);
+    }
   }
 
   /** Resolves when the socket is open. */
@@ -134,7 +149,7 @@ class Call {
         clear: () => this.audio.play({ clear: true }),
         event: (event) => this.onEvent(event),
         close: (code, opened) => {
-          if (!opened) reject(new CallError("The server did not take the call: it may be full or still starting. Try again in a moment."));
+          if (!opened) reject(new Refusal("The server did not take the call: it may be full or still starting. Try again in a moment."));
           else if (this.carrier === carrier) this.onClose(code);
         },
       });
@@ -176,12 +191,12 @@ class Call {
       await new Promise((resolve) => setTimeout(resolve, delay));
       if (this.over) return;
       try {
-        return await this.connect(await session(this.id));
+        return await this.connect(await this.session());
       } catch (error) {
-        if (!(error instanceof CallError)) throw error;
+        if (!(error instanceof Refusal)) throw error;
       }
     }
-    throw new CallError("The connection was lost and the call could not be resumed. Call again.");
+    throw new Refusal("The connection was lost and the call could not be resumed. Call again.");
   }
 
   hangUp() {
@@ -203,24 +218,6 @@ class Call {
   }
 }
 
-async function session(callId) {
-  let response;
-  try {
-    response = await fetch("/talk/session", {
-      method: "POST",
-      headers: callId ? { "Content-Type": "application/json" } : {},
-      body: callId ? JSON.stringify({ call_id: callId }) : undefined,
-      signal: AbortSignal.timeout(5000),
-    });
-  } catch {
-    throw new CallError("The server cannot be reached. Is `parley serve` running?");
-  }
-  if (response.ok) return response.json();
-  const { detail, title } = await response.json().catch(() => ({}));
-  const reason = detail ?? title ?? `status ${response.status}`;
-  throw new CallError(response.status === 503 ? `The server cannot take the call now: ${reason}` : `The call was refused: ${reason}`);
-}
-
 function showState(state) {
   page.state.textContent = STATES[state] ?? state;
   page.orb.dataset.state = state in STATES ? state : "connected";
@@ -232,12 +229,24 @@ function showCall(active) {
   page.mute.disabled = !active;
   page.mute.setAttribute("aria-pressed", "false");
   for (const key of page.keypad.querySelectorAll("button")) key.disabled = !active;
+  chooser.lock(active);
+}
+
+function showLine(chosen) {
+  line = chosen;
+  page.call.disabled = line === null;
+  page.agent.textContent = line?.name ?? "Nobody to call yet";
 }
 
 function showError(error) {
-  if (!(error instanceof CallError)) console.error(error);
-  page.error.textContent = error instanceof CallError ? error.message : "Something went wrong in this page. Reload it and call again.";
+  if (!(error instanceof Refusal)) console.error(error);
+  page.error.textContent = error instanceof Refusal ? error.message : "Something went wrong in this page. Reload it and call again.";
   page.error.hidden = false;
+}
+
+function clearMessages() {
+  page.error.hidden = true;
+  page.notice.textContent = "";
 }
 
 function showLevel(meter, level) {
@@ -255,11 +264,10 @@ function showTime() {
 
 function toggleCall() {
   if (call) return call.hangUp();
-  page.error.hidden = true;
-  page.notice.textContent = "";
+  clearMessages();
   page.timer.textContent = "";
   transcript.clear();
-  const started = new Call();
+  const started = new Call(line);
   call = started;
   showCall(true);
   started.start().catch((error) => started.finish(error));
@@ -290,5 +298,7 @@ page.keypad.addEventListener("click", ({ target }) => {
 document.addEventListener("keydown", ({ key, ctrlKey, metaKey, altKey }) => {
   if (!ctrlKey && !metaKey && !altKey && /^[0-9*#]$/.test(key)) press(key);
 });
+const chooser = new Chooser(page, { line: showLine, refused: showError, cleared: clearMessages });
+chooser.open();
 window.addEventListener("pagehide", () => call?.hangUp());
 setInterval(showTime, 250);
