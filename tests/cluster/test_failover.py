@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -11,23 +13,41 @@ import httpx
 import pytest
 
 from engine import demo
-from models.agent import Providers
+from engine.simulator import recordings
+from engine.simulator.events import AgentPiece, Event
+from models.agent import Example, Providers
 from tests.cluster.conftest import Note
 from tests.cluster.site import Site, eventually
-from tests.cluster.talk import ANSWER_S, ask, call_id, greeted
+from tests.cluster.talk import ANSWER_S, GREETING_S, Judge, answer_since, ask, call_id, greeted
 from tests.cluster.vendors import Vendors
 from tests.vendors.simulator import Fault
 
 QUESTION = "demo-cleaning"
 REPLY = "A cleaning costs eighty five dollars, and it takes about half an hour of your time."
-OPEN_S = 30.0
+CALLS, TURNS = int(os.environ.get("PARLEY_TEST_DEAD_VENDOR_CALLS", "6")), 2
+LONG = Example(
+    facts="A check-up costs 60 dollars.",
+    caller="How much does a check-up cost?",
+    agent="A check-up costs 60 dollars, and it takes about half an hour, in which we look at each of your "
+    "teeth, at your gums, at your tongue and at your jaw, take a picture of all of them, show you what we "
+    "have found, tell you what could be done about it, what each of these things would cost, how long each "
+    "would take, and what would happen if nothing was done, so that you can think about it at home for "
+    "as long as you like, ask your family and your friends, and call us again when your mind is made up.",
+)
+"""It makes the starter model talk for a second and more."""
 
 
-async def publish(server: Site, name: str, apology: str = "I am sorry.", **chains: tuple[str, ...]) -> str:
+async def publish(
+    server: Site,
+    name: str,
+    apology: str = "I am sorry.",
+    changes: Mapping[str, Any] | None = None,
+    **chains: tuple[str, ...],
+) -> str:
     """An agent with these chains."""
     agent = demo.agent()
     phrases = agent.phrases.model_copy(update={"greeting": "Hello.", "apology": apology})
-    update = {"id": name, "phrases": phrases, "providers": Providers(**chains)}
+    update = {"id": name, "phrases": phrases, "providers": Providers(**chains), **(changes or {})}
     await server.store.publish_agent(agent.model_copy(update=update))
     return name
 
@@ -50,7 +70,7 @@ def voice_to_voice_ms(heard: dict[str, Any]) -> int:
 def well(vendors: Vendors) -> None:
     vendors.well()
     for llm in (vendors.llm_groq, vendors.llm_openai):
-        llm.reply, llm.dies = REPLY, False
+        llm.reply, llm.goes_on, llm.dies = REPLY, "", False
     for stt in (vendors.stt_groq, vendors.stt_openai):
         stt.text = "How much does a cleaning cost?"
 
@@ -134,6 +154,35 @@ async def _closed(caller: Any) -> bool:
     return not caller.open
 
 
+async def test_the_local_language_model_killed_in_mid_sentence(
+    server: Site, vendors: Vendors, judge: Judge, note: Note
+) -> None:
+    changes = {"max_tokens": 160, "examples": (LONG,)}
+    agent = await publish(server, "severed", llm=("local", "groq"), changes=changes)
+    vendors.llm_groq.goes_on = " and that is all that there is to say."
+    async with server.dial(agent=agent) as caller:
+        await greeted(caller)
+        await ask(caller, "demo-parking")  # the model has read the prompt's beginning then, and is not outrun
+        (model,) = server.processes("deployments.llama_server")
+        events = len(caller.events)
+        said = await caller.say(recordings.get(QUESTION).pcm())
+        assert await caller.wait_for(
+            lambda event: isinstance(event, AgentPiece) and event.turn == 2, ANSWER_S
+        )
+        server.kill(model.pid)
+        assert await caller.agent_done(ANSWER_S)
+        answer = answer_since(caller, events, said.end, True)
+        call = call_id(caller)
+    begun = vendors.llm_groq.asked[-1].begun
+    assert len(begun.split()) >= len(answer.pieces[0].text.split()), "the caller was hearing it"
+    assert answer.text.split() == (begun + vendors.llm_groq.goes_on).split(), "no word twice, none left out"
+    assert not (wrong := await judge.missing(answer.audio, recordings.get(QUESTION).facts)), wrong
+    _, route = await routes(server, call)
+    assert route["llm"] == [("local", "broke off")]
+    note("words before and in all", (len(begun.split()), len(answer.text.split())))
+    await eventually(lambda: _model_is_back(server), 60.0, "the local model is back")
+
+
 async def test_the_local_language_model_killed_while_it_is_asked(
     server: Site, vendors: Vendors, note: Note
 ) -> None:
@@ -143,38 +192,38 @@ async def test_the_local_language_model_killed_while_it_is_asked(
         (model,) = server.processes("deployments.llama_server")
         server.kill(model.pid)
         answer = await ask(caller, QUESTION)
-        assert answer.kinds == ["reply"]
+        assert set(answer.kinds) == {"reply"}
         call = call_id(caller)
     (turn,) = [one for one in await server.entries(call, "heard") if one["turn"]]
     note("served", turn["served"])
     note("voice to voice ms", voice_to_voice_ms(turn))
+    await eventually(lambda: _model_is_back(server), 60.0, "the local model is back")
 
-    async def back() -> bool:
-        return len(server.processes("deployments.llama_server")) == 1
 
-    await eventually(back, 60.0, "the local model is back")
+def _second_reply_begins(event: Event) -> bool:
+    return isinstance(event, AgentPiece) and event.turn == 2 and event.kind == "reply"
+
+
+async def _model_is_back(server: Site) -> bool:
+    return len(server.processes("deployments.llama_server")) == 1
 
 
 async def test_many_calls_on_a_dead_vendor(server: Site, vendors: Vendors, note: Note) -> None:
     """However many calls ask at once: what is sent to it stays within its breaker's budget."""
-    agent = await publish(server, "dead", llm=("openai", "local"))
+    chains = {"stt": ("groq",), "llm": ("openai", "groq"), "tts": ("openai",)}
+    agent = await publish(server, "dead", **chains)
     vendors.llm_openai.fault = Fault.BLACK_HOLE
-    calls, turns = 6, 2
-
     async with AsyncExitStack() as stack:
-        callers = []
-        for _ in range(calls):
-            caller = await stack.enter_async_context(server.dial(agent=agent))
-            await greeted(caller)
-            callers.append(caller)
+        callers = [await stack.enter_async_context(server.dial(agent=agent)) for _ in range(CALLS)]
+        await asyncio.gather(*(greeted(caller, CALLS * GREETING_S) for caller in callers))
         answered = 0
-        for _ in range(turns):
+        for _ in range(TURNS):
             answers = await asyncio.gather(*(ask(caller, QUESTION) for caller in callers))
-            answered += sum(bool(answer.kinds) for answer in answers)
+            answered += sum("reply" in answer.kinds for answer in answers)
     sent = len(vendors.llm_openai.seen)
-    note("requests sent to the dead vendor", sent)
-    assert answered == calls * turns
-    assert sent < calls * turns
+    note("requests sent to the dead vendor", f"{sent}, for {answered} answers in {CALLS} calls")
+    assert answered == CALLS * TURNS
+    assert 0 < sent < CALLS * TURNS
 
 
 async def answered_by_local(server: Site) -> float:

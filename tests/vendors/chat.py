@@ -86,7 +86,8 @@ class ChatSimulator(VendorSimulator):
     """Set what it answers at any time; it holds from the next request on.
 
     `reply`: all that it has to say. `tool`: a tool to call after it, if it is among those of the request.
-    `repeats`: asked to go on, it says the beginning again. `filtered`: its reply is ended by a filter.
+    `goes_on`: how it ends what another began. `repeats`: asked to go on, it says the beginning again.
+    `filtered`: its reply is ended by a filter.
     `dies`: the connection breaks off in mid-reply; `breaks_with`: an error of that status comes there;
     `odd`: an event with this data comes there, and then the rest; `unfinished`: the reply's end is missing.
     `rest`: while it is not set, only the first words are sent.
@@ -101,6 +102,7 @@ class ChatSimulator(VendorSimulator):
         super().__init__()
         self.reply = reply
         self.tool: tuple[str, dict[str, Any]] | None = None
+        self.goes_on = ""
         self.repeats = False
         self.filtered = False
         self.dies = False
@@ -146,8 +148,8 @@ class ChatSimulator(VendorSimulator):
     def _answer(self, asked: Asked, cached: int) -> Answer:
         text, finish = self.reply, "stop"
         if asked.begun and not self.repeats:
-            assert text.startswith(asked.begun), "the simulator has nothing to go on with"
-            rest = text[len(asked.begun) :]
+            assert self.goes_on or text.startswith(asked.begun), "the simulator has nothing to go on with"
+            rest = self.goes_on or text[len(asked.begun) :]
             text = rest.lstrip() if asked.in_words else rest
         ends = [at for stop in asked.stop if (at := text.find(stop)) >= 0]
         words = re.findall(r"\s*\S+|\s+$", text[: min(ends, default=len(text))])
