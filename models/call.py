@@ -19,7 +19,7 @@ EventKind = Literal[
 
 
 class CallEvent(BaseModel):
-    """One line of a call's journal; unique by (call_id, seq)."""
+    """One line of a call's journal; unique by (company_id, call_id, seq)."""
 
     call_id: str
     company_id: str
