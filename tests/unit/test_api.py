@@ -398,5 +398,12 @@ async def test_the_log_has_no_tokens(
 def test_masked_paths_stay_on_one_line() -> None:
     assert masked("/a\nINFO fake b") == "/a?INFO?fake?b"
     assert masked("/media/a/b") == "/media/***"
+    assert masked("/media/a\nb") == "/media/***", "nor does a line break end what is masked"
+    assert masked("/companies/co_1/callers/+15550299") == "/companies/co_1/callers/***"
+    assert masked("/companies/co_1/callers/anonymous") == "/companies/co_1/callers/***"
+    for number in ("+15550299", "+1 (555) 0299", "15550299", "%2B15550299", "%252b15550299"):
+        assert masked(f"/numbers/{number}/x") == "/numbers/***/x"
+    for plain in ("/calls/01m8h5k6e3-CA0123456789", "/companies/co_01m8h5k6e3sq1p6yezyt3jh4vp", "/calls/12"):
+        assert masked(plain) == plain
     assert masked("/talk/microphone-worklet.js") == "/talk/microphone-worklet.js"
     assert len(masked("/" + "x" * 9_000)) == 200
