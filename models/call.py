@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from models.document import TenantDocument
 
@@ -20,6 +20,9 @@ EventKind = Literal[
 
 class CallEvent(BaseModel):
     """One line of a call's journal; unique by (company_id, call_id, seq)."""
+
+    # An error that is logged names the field that is wrong, and not what was said.
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     call_id: str
     company_id: str
