@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -16,6 +16,13 @@ EventKind = Literal[
     "attached",  # another actor took the call over, and why
     "call_ended",  # reason
 ]
+
+
+class CallKey(NamedTuple):
+    """Which call, in the whole installation. A carrier's id alone is unique in one company."""
+
+    company_id: str
+    call_id: str
 
 
 class CallEvent(BaseModel):
