@@ -24,6 +24,7 @@ from engine.link import Batch
 from engine.logs import bind, set_up_logging
 from engine.providers.base import Speech, SpeechRequest
 from engine.providers.installation import local_kinds
+from models import CallKey
 
 if TYPE_CHECKING:
     from engine.providers.stub import StubDelays
@@ -77,11 +78,7 @@ class CallActor:
     async def attach(self, attach: Attach) -> Attached:
         """Begin a call, take one over, or go on with one whose edge was replaced."""
         current = self._conductor
-        if (
-            current is not None
-            and current.spec.call_id == attach.spec.call_id
-            and not current.finished.is_set()
-        ):
+        if current is not None and current.spec.key == attach.spec.key and not current.finished.is_set():
             current.reattach(attach)
             return Attached(attach.epoch, current.position)
         if current is not None:
@@ -102,26 +99,26 @@ class CallActor:
         self._keeper = asyncio.create_task(self._keep(conductor), name=f"keep {attach.spec.call_id}")
         return Attached(attach.epoch, conductor.position)
 
-    async def hear(self, call_id: str, epoch: int, batch: Batch[EdgeEvent]) -> int:
-        return self._of(call_id, epoch).hear(batch)
+    async def hear(self, call: CallKey, epoch: int, batch: Batch[EdgeEvent]) -> int:
+        return self._of(call, epoch).hear(batch)
 
-    async def commands(self, call_id: str, epoch: int, received: int, settled: int) -> Batch[EdgeCommand]:
-        return await self._of(call_id, epoch).commands(received, settled)
+    async def commands(self, call: CallKey, epoch: int, received: int, settled: int) -> Batch[EdgeCommand]:
+        return await self._of(call, epoch).commands(received, settled)
 
-    async def hang_up(self, call_id: str, reason: str) -> None:
+    async def hang_up(self, call: CallKey, reason: str) -> None:
         """The call is over on the carrier's side, whoever knows it.
 
         Returns when its lease is given back: a carrier that asks what comes next is not told to reconnect.
         """
-        if self._conductor is None or self._conductor.spec.call_id != call_id:
+        if self._conductor is None or self._conductor.spec.key != call:
             return
         self._conductor.hang_up(reason)
         if self._keeper is not None:
             await asyncio.wait({self._keeper}, timeout=CLEAN_UP_S)
 
-    async def wind_up(self, call_id: str) -> None:
+    async def wind_up(self, call: CallKey) -> None:
         """The server stops: say goodbye and end the call."""
-        if self._conductor is not None and self._conductor.spec.call_id == call_id:
+        if self._conductor is not None and self._conductor.spec.key == call:
             self._conductor.wind_up()
 
     async def stats(self) -> dict[str, Any]:
@@ -129,10 +126,10 @@ class CallActor:
         call = self._conductor.spec.call_id if self._conductor is not None else None
         return {"name": self._name, "pid": os.getpid(), "calls": self._calls, "call_id": call}
 
-    def _of(self, call_id: str, epoch: int) -> Conductor:
+    def _of(self, call: CallKey, epoch: int) -> Conductor:
         conductor = self._conductor
-        if conductor is None or conductor.spec.call_id != call_id or conductor.epoch != epoch:
-            raise NotThisCall(f"{self._name} does not hold attachment {epoch} of call {call_id}")
+        if conductor is None or conductor.spec.key != call or conductor.epoch != epoch:
+            raise NotThisCall(f"{self._name} does not hold attachment {epoch} of call {call.call_id}")
         return conductor
 
     async def _keep(self, conductor: Conductor) -> None:
@@ -142,4 +139,4 @@ class CallActor:
         await conductor.stop()
         self._conductor = None
         log.info("call %s ended", conductor.spec.call_id)
-        await self._switchboard.finished.remote(conductor.spec.call_id, self._name)
+        await self._switchboard.finished.remote(conductor.spec.key, self._name)

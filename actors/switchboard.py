@@ -26,6 +26,7 @@ from engine.config import settings
 from engine.errors import NoCapacity, TokenRefused
 from engine.logs import set_up_logging
 from engine.providers.stub import StubDelays
+from models import CallKey
 
 log = logging.getLogger("parley.switchboard")
 
@@ -48,8 +49,7 @@ PREFIX = "call-"
 class Admission:
     """What an edge asks for. `token_id` counts once until `token_expires` (Unix time, s)."""
 
-    call_id: str
-    company_id: str
+    call: CallKey
     company_limit: int
     token_id: str
     token_expires: float
@@ -59,8 +59,7 @@ class Admission:
 class Lease:
     """A call's place and its actor. `epoch` counts the attachments."""
 
-    call_id: str
-    company_id: str
+    call: CallKey
     actor: str
     epoch: int
 
@@ -83,11 +82,11 @@ class Switchboard:
         self._recorder = recorder()
         self._max_calls = settings().max_calls
         self._warm = settings().warm_calls
-        self._leases: dict[str, _Held] = {}
+        self._leases: dict[CallKey, _Held] = {}
         self._idle: deque[str] = deque()
         self._uses: dict[str, int] = {}
         self._limits: dict[str, int] = {}
-        self._ended: dict[str, float] = {}
+        self._ended: dict[CallKey, float] = {}
         self._free = asyncio.Event()
         self._wanted = asyncio.Event()
         self._draining = False
@@ -105,39 +104,38 @@ class Switchboard:
             return f"all {self._max_calls} lines are busy"
         # The webhook does not know the limit: it is remembered from the company's last admission.
         company_limit = company_limit or self._limits.get(company_id)
-        mine = sum(held.lease.company_id == company_id for held in self._leases.values())
+        mine = sum(held.lease.call.company_id == company_id for held in self._leases.values())
         if company_limit is not None and mine >= company_limit:
             return f"the company has {mine} calls, as many as it may have"
         return None
 
-    async def live(self, call_id: str) -> bool:
-        return call_id in self._leases
+    async def live(self, call: CallKey) -> bool:
+        return call in self._leases
 
     async def admit(self, asked: Admission) -> Lease:
         """Grant a lease; a call that is live gets its own again, with the next epoch.
 
         Raises TokenRefused for a token that was used before, NoCapacity when there is no place.
         """
-        self._limits[asked.company_id] = asked.company_limit
+        company_id = asked.call.company_id
+        self._limits[company_id] = asked.company_limit
         if not await self._recorder.spend.remote(asked.token_id, asked.token_expires):
             raise TokenRefused("the token was used before")
         if (learning := self._learning_until - time.monotonic()) > 0:
             await asyncio.sleep(learning)
-        held = self._leases.get(asked.call_id)
+        held = self._leases.get(asked.call)
         if held is not None:
-            if held.lease.company_id != asked.company_id:
-                raise TokenRefused("the call belongs to another company")
             return self._renew(held)
-        reason = await self.capacity(asked.company_id, asked.company_limit)
+        reason = await self.capacity(company_id, asked.company_limit)
         if reason is not None:
             raise NoCapacity(reason)
         # The place is taken before the wait for an actor: two calls cannot get the same one.
-        held = _Held(Lease(asked.call_id, asked.company_id, "", 0))
-        self._leases[asked.call_id] = held
+        held = _Held(Lease(asked.call, "", 0))
+        self._leases[asked.call] = held
         try:
             held.lease = replace(held.lease, actor=await self._take_actor(ADMIT_S))
         except BaseException:
-            self._leases.pop(asked.call_id, None)
+            self._leases.pop(asked.call, None)
             raise
         held.seen = time.monotonic()
         return held.lease
@@ -147,13 +145,13 @@ class Switchboard:
         held.seen = time.monotonic()
         return held.lease
 
-    async def replace(self, call_id: str, dead: str) -> Lease:
+    async def replace(self, call: CallKey, dead: str) -> Lease:
         """Another actor for a call whose own died or hangs; raises NoCapacity when the call is over."""
-        held = self._leases.get(call_id)
+        held = self._leases.get(call)
         if held is None:
             raise NoCapacity("the call is over")
         if held.lease.actor == dead:
-            log.warning("call %s: actor %s is replaced", call_id, dead)
+            log.warning("call %s: actor %s is replaced", call.call_id, dead)
             self._retire(dead)
             held.lease = replace(held.lease, actor=await self._take_actor(REPLACE_S))
         return self._renew(held)
@@ -162,23 +160,23 @@ class Switchboard:
         """An edge confirms the calls whose sockets it holds; unknown ones are learnt."""
         now = time.monotonic()
         for lease in leases:
-            held = self._leases.get(lease.call_id)
-            if held is None and lease.call_id in self._ended:
+            held = self._leases.get(lease.call)
+            if held is None and lease.call in self._ended:
                 continue  # the edge has not heard yet that the call is over
             if held is None:
-                log.info("call %s: lease learnt from its edge", lease.call_id)
-                self._leases[lease.call_id] = _Held(lease, now)
+                log.info("call %s: lease learnt from its edge", lease.call.call_id)
+                self._leases[lease.call] = _Held(lease, now)
                 with contextlib.suppress(ValueError):
                     self._idle.remove(lease.actor)
             elif held.lease.epoch <= lease.epoch:
                 held.seen = now
 
-    async def finished(self, call_id: str, actor: str) -> None:
+    async def finished(self, call: CallKey, actor: str) -> None:
         """The call is over and its actor is free."""
-        held = self._leases.get(call_id)
+        held = self._leases.get(call)
         if held is not None and held.lease.actor in (actor, ""):
-            del self._leases[call_id]
-        self._ended[call_id] = time.monotonic()
+            del self._leases[call]
+        self._ended[call] = time.monotonic()
         self._uses[actor] = self._uses.get(actor, 0) + 1
         if self._uses[actor] >= MAX_CALLS_PER_ACTOR:
             self._retire(actor)
@@ -192,9 +190,9 @@ class Switchboard:
 
         Of a call that goes on at, or has been taken over from, another socket nothing changes.
         """
-        held = self._leases.get(lease.call_id)
+        held = self._leases.get(lease.call)
         if held is not None and held.lease == lease and lease.epoch == 0:
-            await self.finished(lease.call_id, lease.actor)
+            await self.finished(lease.call, lease.actor)
 
     # Shutting down
 
@@ -203,19 +201,21 @@ class Switchboard:
         self._draining = True
         return len(self._leases)
 
-    async def wind_up(self, call_id: str | None = None) -> None:
-        """Let the agent of a call, or every agent, say goodbye and hang up."""
-        for held in list(self._leases.values()):
-            if call_id not in (None, held.lease.call_id):
-                continue
-            actor = _actor(held.lease.actor)
-            if actor is not None:
-                actor.wind_up.remote(held.lease.call_id)
+    async def wind_up_all(self) -> None:
+        for call in list(self._leases):
+            await self.wind_up(call)
+
+    async def wind_up(self, call: CallKey) -> None:
+        """Let the call's agent say goodbye and hang up; nothing where the call is over."""
+        held = self._leases.get(call)
+        actor = None if held is None else _actor(held.lease.actor)
+        if actor is not None:
+            actor.wind_up.remote(call)
 
     async def stats(self) -> dict[str, Any]:
         return {
             "pid": os.getpid(),
-            "calls": [held.lease.call_id for held in self._leases.values()],
+            "calls": [call.call_id for call in self._leases],
             "idle": list(self._idle),
             "draining": self._draining,
             "max_calls": self._max_calls,
@@ -279,21 +279,21 @@ class Switchboard:
             now = time.monotonic()
             patience = LEASE_S + settings().reconnect_grace_s
             self._ended = {call: at for call, at in self._ended.items() if now - at < LEASE_S}
-            for call_id, held in list(self._leases.items()):
+            for call, held in list(self._leases.items()):
                 if now - held.seen > patience and held.lease.actor:
-                    log.warning("call %s: no edge holds it any more", call_id)
-                    del self._leases[call_id]
+                    log.warning("call %s: no edge holds it any more", call.call_id)
+                    del self._leases[call]
                     if not any(other.lease.actor == held.lease.actor for other in self._leases.values()):
                         self._retire(held.lease.actor)
                     self._wanted.set()
-                    await self._close_journal(held.lease)
+                    await self._close_journal(call)
 
-    async def _close_journal(self, lease: Lease) -> None:
+    async def _close_journal(self, call: CallKey) -> None:
         try:
             async with asyncio.timeout(CLOSE_S):
-                await self._recorder.close.remote(lease.company_id, lease.call_id, "connection lost")
+                await self._recorder.close.remote(*call, "connection lost")
         except (RayError, TimeoutError) as error:
-            log.warning("call %s: its journal stays open: %s", lease.call_id, type(error).__name__)
+            log.warning("call %s: its journal stays open: %s", call.call_id, type(error).__name__)
 
     def _retire(self, name: str) -> None:
         self._uses.pop(name, None)

@@ -31,6 +31,7 @@ from engine.providers.base import Passage
 from engine.services.agents import Numbers
 from engine.store import Store
 from engine.store.open import connect
+from models import CallKey
 
 logger = logging.getLogger(__name__)
 KNOWLEDGE_S = 10.0
@@ -48,11 +49,11 @@ class ClusterBackend:
         reason: str | None = await _ask(self._switchboard, "capacity", company_id)
         return reason
 
-    async def live(self, call_id: str) -> bool:
-        return bool(await _ask(self._switchboard, "live", call_id))
+    async def live(self, call: CallKey) -> bool:
+        return bool(await _ask(self._switchboard, "live", call))
 
-    async def wind_up(self, call_id: str) -> None:
-        await _ask(self._switchboard, "wind_up", call_id)
+    async def wind_up(self, call: CallKey) -> None:
+        await _ask(self._switchboard, "wind_up", call)
 
     async def metrics(self) -> str:
         stats, counted = await asyncio.gather(

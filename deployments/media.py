@@ -33,6 +33,7 @@ from engine.logs import bind
 from engine.services.provider_keys import kept
 from engine.store.open import StoreOpener
 from engine.telephony import tokens
+from models import CallKey
 
 log = logging.getLogger("parley.edge")
 app = FastAPI(openapi_url=None)
@@ -79,22 +80,22 @@ class WebSocketPeer:
 class ActorPort:
     """A call actor as the edge's `Port`."""
 
-    def __init__(self, call_id: str, name: str) -> None:
+    def __init__(self, call: CallKey, name: str) -> None:
         self.name = name
-        self._call_id = call_id
+        self._call = call
         self._actor = NamedActor(name)
 
     async def attach(self, attach: Attach) -> Attached:
         return await self._ask(lambda actor: actor.attach.remote(attach))
 
     async def hear(self, epoch: int, batch: Batch[EdgeEvent]) -> int:
-        return await self._ask(lambda actor: actor.hear.remote(self._call_id, epoch, batch))
+        return await self._ask(lambda actor: actor.hear.remote(self._call, epoch, batch))
 
     async def commands(self, epoch: int, received: int, settled: int) -> Batch[EdgeCommand]:
-        return await self._ask(lambda actor: actor.commands.remote(self._call_id, epoch, received, settled))
+        return await self._ask(lambda actor: actor.commands.remote(self._call, epoch, received, settled))
 
     async def hang_up(self, reason: str) -> None:
-        await self._ask(lambda actor: actor.hang_up.remote(self._call_id, reason))
+        await self._ask(lambda actor: actor.hang_up.remote(self._call, reason))
 
     async def _ask(self, call: Callable[[Any], Awaitable[T]]) -> T:
         try:
@@ -118,7 +119,7 @@ class MediaEdge:
         switchboard()
         self._vad = SileroVad(weights.folder("silero-vad"))
         self._store = StoreOpener(settings())
-        self._leases: dict[str, Lease] = {}
+        self._leases: dict[CallKey, Lease] = {}
         self._switchboard = NamedActor(SWITCHBOARD)
         self._heart: asyncio.Task[None] | None = None
 
@@ -146,7 +147,7 @@ class MediaEdge:
 
     def _call(self, spec: CallSpec, lease: Lease, peer: WebSocketPeer) -> EdgeCall:
         state = self._vad.new_state()
-        line = Line(ActorPort(spec.call_id, lease.actor), lease.epoch)
+        line = Line(ActorPort(spec.key, lease.actor), lease.epoch)
         recording = RemoteRecording(spec.company_id, spec.call_id) if spec.agent.record else None
         replace = self._replace(spec)
         return EdgeCall(
@@ -154,7 +155,7 @@ class MediaEdge:
         )
 
     async def _serve(self, spec: CallSpec, lease: Lease, call: EdgeCall) -> str:
-        self._leases[spec.call_id] = lease
+        self._leases[spec.key] = lease
         if self._heart is None or self._heart.done():
             self._heart = asyncio.create_task(
                 self._beat(),
@@ -164,9 +165,9 @@ class MediaEdge:
         try:
             return await call.run()
         finally:
-            held = self._leases.get(spec.call_id)
+            held = self._leases.get(spec.key)
             if held is not None and held.epoch == call.epoch:  # else a newer socket of the call is here
-                del self._leases[spec.call_id]
+                del self._leases[spec.key]
             if not call.began:
                 # Where there is no switchboard the lease runs out by itself.
                 self._switchboard.tell(lambda board: board.unused.remote(lease))
@@ -194,9 +195,7 @@ class MediaEdge:
         )
 
     async def _admit(self, spec: CallSpec, claims: tokens.MediaClaims) -> Lease:
-        asked = Admission(
-            spec.call_id, spec.company_id, spec.company_limit, claims.token_id, claims.expires_at
-        )
+        asked = Admission(spec.key, spec.company_limit, claims.token_id, claims.expires_at)
         return await self._switchboard.ask(lambda board: board.admit.remote(asked))
 
     def _replace(self, spec: CallSpec) -> Callable[[Line], Awaitable[Line]]:
@@ -204,15 +203,13 @@ class MediaEdge:
             assert isinstance(lost.port, ActorPort)
             name = lost.port.name
             try:
-                lease: Lease = await self._switchboard.ask(
-                    lambda board: board.replace.remote(spec.call_id, name)
-                )
+                lease: Lease = await self._switchboard.ask(lambda board: board.replace.remote(spec.key, name))
             except Refused:
                 raise
             except (RayError, ValueError) as error:
                 raise ActorLost(f"the switchboard does not answer: {type(error).__name__}") from error
-            self._leases[spec.call_id] = lease
-            return Line(ActorPort(spec.call_id, lease.actor), lease.epoch)
+            self._leases[spec.key] = lease
+            return Line(ActorPort(spec.key, lease.actor), lease.epoch)
 
         return replace
 

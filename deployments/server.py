@@ -151,7 +151,7 @@ async def drain(hurry: asyncio.Event) -> None:
     while live and not hurry.is_set() and time.monotonic() < deadline:
         live = await _live_soon(board)
     if live:
-        await board.wind_up.remote()
+        await board.wind_up_all.remote()
     deadline = time.monotonic() + STOP_S
     while live and time.monotonic() < deadline:
         live = await _live_soon(board)

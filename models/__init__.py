@@ -1,7 +1,7 @@
 """Documents and schemas, in Pydantic. Nothing in here imports the engine."""
 
 from models.agent import Agent, AgentConfig, Example, Phrases, TurnTaking
-from models.call import CallEvent, CallRecord, Turn
+from models.call import CallEvent, CallKey, CallRecord, Turn
 from models.company import Company
 from models.document import Document, TenantDocument
 from models.ids import dated_id, new_id
@@ -14,6 +14,7 @@ __all__ = [
     "AgentConfig",
     "ApiKey",
     "CallEvent",
+    "CallKey",
     "CallRecord",
     "Company",
     "Document",

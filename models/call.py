@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from models.document import TenantDocument
 
@@ -18,8 +18,18 @@ EventKind = Literal[
 ]
 
 
+class CallKey(NamedTuple):
+    """Which call, in the whole installation. A carrier's id alone is unique in one company."""
+
+    company_id: str
+    call_id: str
+
+
 class CallEvent(BaseModel):
-    """One line of a call's journal; unique by (call_id, seq)."""
+    """One line of a call's journal; unique by (company_id, call_id, seq)."""
+
+    # An error that is logged names the field that is wrong, and not what was said.
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     call_id: str
     company_id: str

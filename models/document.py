@@ -16,7 +16,8 @@ def now() -> datetime:
 class Document(BaseModel):
     """One stored thing. `version` counts its writes from 1: an update names the one that it read."""
 
-    model_config = ConfigDict(frozen=True)
+    # An error that is logged names the field that is wrong, and not who called or what is a secret.
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     id: str
     version: int = Field(default=1, ge=1)

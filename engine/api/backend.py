@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Mapping
 from typing import Protocol, TypeVar
 
 from engine.errors import ProviderTimeout
+from models import CallKey
 
 DEMO_COMPANY = "demo"
 DEMO_AGENT = "demo"
@@ -22,11 +23,11 @@ class ApiBackend(Protocol):
         """None when one more call of this company would be admitted, else why not."""
         ...
 
-    async def live(self, call_id: str) -> bool:
+    async def live(self, call: CallKey) -> bool:
         """Whether the call goes on: it is connected, or waits for its carrier to reconnect."""
         ...
 
-    async def wind_up(self, call_id: str) -> None:
+    async def wind_up(self, call: CallKey) -> None:
         """Have a call's agent say goodbye and hang up; nothing where the call is over."""
         ...
 

@@ -1,4 +1,4 @@
-"""Around every request: an id, one line in the access log without secrets, and the safe default headers."""
+"""Around every request: an id, a line in the access log without secrets and callers, safe default headers."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ from engine.logs import bind
 logger = logging.getLogger("parley.access")
 REQUEST_ID_HEADER = "X-Request-Id"
 _CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
-_TOKEN = re.compile(r"(?<=/media/).+|[\w-]{8,}\.[\w-]{4,}\.[\w-]{8,}|\bp[krw]_[\w-]{20,}")
-"""Of media, access tokens, and the random words of `engine.services.auth`, wherever a client puts them."""
+_SECRET = re.compile(
+    r"(?<=/media/).+|[\w-]{8,}\.[\w-]{4,}\.[\w-]{8,}|\bp[krw]_[\w-]{20,}"
+    r"|(?<=/callers/).+|(?:\+|%(?:25)*2B)\d[\d ().-]{4,}|(?<![\w-])\d{7,15}(?![\w-])",
+    re.DOTALL | re.IGNORECASE,
+)
+"""Media tokens, access tokens and the random words of `engine.services.auth`; who called, and telephone
+numbers: wherever a client puts them, and however it encodes them."""
 _UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
 _MAX_LOGGED_PATH_CHARS = 200
 
 
 def masked(path: str) -> str:
-    """A path fit for a log: tokens replaced, nothing that could break the line, of bounded length."""
-    return _UNPRINTABLE.sub("?", _TOKEN.sub("***", path))[:_MAX_LOGGED_PATH_CHARS]
+    """A path fit for a log: secrets and callers replaced, nothing that could break the line, not too long."""
+    return _UNPRINTABLE.sub("?", _SECRET.sub("***", path))[:_MAX_LOGGED_PATH_CHARS]
 
 
 class RequestLog:

@@ -16,6 +16,7 @@ from engine.config import Settings
 from engine.console import talk
 from engine.errors import NoCapacity
 from engine.telephony.tokens import MediaClaims, media_url, new_call_id
+from models import CallKey
 
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -81,7 +82,7 @@ class TalkPage:
         if not is_same_origin(request):
             raise HTTPException(403, "another site's page may not start calls here")
         call_id = wanted.call_id if wanted else None
-        if call_id is not None and not await ask(self._backend.live(call_id)):
+        if call_id is not None and not await ask(self._backend.live(CallKey(DEMO_COMPANY, call_id))):
             raise HTTPException(404, "that call is over: start a new one")
         if call_id is None:
             refusal = await ask(self._backend.capacity(DEMO_COMPANY))

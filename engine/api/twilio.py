@@ -16,6 +16,7 @@ from engine.errors import ParleyError, TokenRefused, UsageError
 from engine.telephony import twiml
 from engine.telephony.signature import is_signed
 from engine.telephony.tokens import MediaClaims, media_url
+from models import CallKey
 
 logger = logging.getLogger(__name__)
 ACTION_PATH = "/telephony/twilio/action"
@@ -58,13 +59,11 @@ class Webhooks:
         if form.get("CallStatus", "").lower() in _OVER:
             return _xml(twiml.hang_up())
         try:
-            if not await ask(self._backend.live(form["CallSid"])):
-                return _xml(twiml.hang_up())
             agent = await ask(self._backend.agent_for_number(form.get("To", "")))
+            if agent is None or not await ask(self._backend.live(CallKey(agent[0], form["CallSid"]))):
+                return _xml(twiml.hang_up())
         except ParleyError as error:
             return _trouble(form, error)
-        if agent is None:
-            return _xml(twiml.hang_up())
         logger.info("call %s lost its stream and gets a new one", form["CallSid"])
         return self._connect(request, form, agent)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from engine.dialog.events import PieceHeard
 from engine.errors import ParleyError
-from models import AgentConfig
+from models import AgentConfig, CallKey
 
 
 class ActorLost(ParleyError):
@@ -35,6 +35,10 @@ class CallSpec:
     """The company's own, sealed: vendor -> key."""
     grace_s: float = 4.0
     """How long the call outlives its edge."""
+
+    @property
+    def key(self) -> CallKey:
+        return CallKey(self.company_id, self.call_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import httpx2
 import openai
 
 from engine.errors import ProviderError, ProviderTimeout, ProviderUnavailable
-from engine.providers.vendor import Vendor, error_by_status
+from engine.providers.vendor import Vendor, error_by_status, reason_in, without_quotes
 
 
 def sdk(vendor: Vendor) -> openai.AsyncOpenAI:
@@ -29,8 +29,10 @@ def provider_error(error: Exception, name: str) -> ProviderError:
         case openai.APIConnectionError():
             return ProviderUnavailable(f"{name} cannot be reached: {error.__cause__ or error}", provider=name)
         case openai.APIStatusError():
-            return error_by_status(name, error.status_code, error.message, error.response.headers)
+            return error_by_status(
+                name, error.status_code, reason_in(error.response.content), error.response.headers
+            )
         case openai.APIError() if error.code is not None and error.code.isdigit():
             return error_by_status(name, int(error.code), error.message)
         case _:
-            return ProviderUnavailable(f"{name} broke off: {error}", provider=name)
+            return ProviderUnavailable(f"{name} broke off: {without_quotes(str(error))}", provider=name)

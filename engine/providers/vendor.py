@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import email.utils
 import json
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -27,6 +28,7 @@ from engine.errors import (
 )
 
 _REASON_CHARS = 200
+_QUOTED = re.compile(r"""(?<!\w)(["'`])(.*?)(?:\1(?!\w)|$)""", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,7 @@ def error_by_status(
     provider: str, status: int, reason: str, headers: Mapping[str, str] | None = None
 ) -> ProviderError:
     """An HTTP status as one of our errors, split by what may be done about it."""
+    reason = without_quotes(reason)
     line = f"{provider} answered {status}: {reason}" if reason else f"{provider} answered {status}"
     if status == 408:
         return ProviderTimeout(line, provider=provider)
@@ -198,6 +201,14 @@ def reason_in(body: bytes) -> str:
             case _:
                 return ""
     return ""
+
+
+def without_quotes(reason: str) -> str:
+    """A vendor's words without the sentences in them: it may quote the request, which is what was said.
+
+    Single words between quotes are names of models, voices and fields, and stay.
+    """
+    return _QUOTED.sub(lambda quoted: "[...]" if len(quoted[2].split()) > 1 else quoted[0], reason)
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

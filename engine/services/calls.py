@@ -15,7 +15,7 @@ from engine.store import Page, Store
 from engine.store.documents import CALLS, MAX_PAGE
 from engine.store.recordings import Recordings
 from engine.telephony.tokens import MediaClaims, new_call_id
-from models import CallEvent, CallRecord, dated_id
+from models import CallEvent, CallKey, CallRecord, dated_id
 from models.platform import CallDetail, Forgotten, Line, Transcript, TurnDetail
 
 TEST_CALLER = "test"
@@ -133,11 +133,11 @@ class LiveCalls(Protocol):
         """None when one more call of this company would be admitted, else why not."""
         ...
 
-    async def live(self, call_id: str) -> bool:
+    async def live(self, call: CallKey) -> bool:
         """Whether the call goes on: it is connected, or waits for its carrier to reconnect."""
         ...
 
-    async def wind_up(self, call_id: str) -> None:
+    async def wind_up(self, call: CallKey) -> None:
         """Have a call's agent say goodbye and hang up; nothing where the call is over."""
         ...
 
@@ -196,7 +196,7 @@ class Calls:
         """
         where = {"call_id": call_id, "agent_id": agent_id, "caller": TEST_CALLER, "status": "live"}
         found = await self._store.documents.find(CALLS, access.company_id, where, Page(limit=1))
-        if not found or not await self._live.live(call_id):
+        if not found or not await self._live.live(CallKey(access.company_id, call_id)):
             raise NotFound(f"there is no test call {call_id} that goes on: start a new one")
         return _test(access, agent_id, call_id)
 
@@ -205,7 +205,7 @@ class Calls:
         record = await self.get(access, call_id)
         if record.status != "live":
             raise InUse(f"call {call_id} is over: {record.end_reason}")
-        await self._live.wind_up(record.call_id)
+        await self._live.wind_up(CallKey(access.company_id, record.call_id))
         return record
 
     async def forget_caller(self, access: Access, number: str) -> Forgotten:

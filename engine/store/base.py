@@ -34,7 +34,8 @@ class Store(Protocol):
     async def append_events(self, events: Sequence[CallEvent]) -> None:
         """Write all or none. Writing the same event again changes nothing.
 
-        Raises Conflict when an event with the same (call_id, seq) and other content stands there.
+        Raises Conflict when an event with the same (company_id, call_id, seq) and other content stands
+        there. Companies cannot meet: a carrier's id of a call is unique in one of them alone.
         """
         ...
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import pymongo
@@ -17,7 +18,7 @@ from bson import ObjectId
 from bson.errors import BSONError
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ASCENDING, IndexModel
-from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.uri_parser import parse_uri
 from pymongo.write_concern import WriteConcern
@@ -37,9 +38,26 @@ TOKENS_STAY_S = 3600
 """How long after its end a token is removed by the server, whose clock may differ from ours."""
 _MAX_REASON = 200
 
+_EVENT_KEY = ("company_id", "call_id", "seq")
+_BY_EVENT_KEY = IndexModel([(field, ASCENDING) for field in _EVENT_KEY], name="company_call_seq", unique=True)
+_INDEX_NOT_FOUND = 27
+
+
+async def _key_events_by_company(db: Database) -> None:
+    """A carrier's id of a call is unique in one company alone."""
+    # The new key first: at no moment are the numbers of a journal free to be taken twice.
+    await db["call_events"].create_indexes([_BY_EVENT_KEY])
+    try:
+        await db["call_events"].drop_index("call_id_seq")
+    except OperationFailure as error:
+        if error.code != _INDEX_NOT_FOUND:  # gone already, or never there
+            raise
+
+
 Migration = Callable[[Database], Awaitable[None]]
-MIGRATIONS: tuple[Migration, ...] = ()
-"""From version 1 on, each to the next. Each may run twice: a server may stop in the middle of one."""
+MIGRATIONS: tuple[Migration, ...] = (_key_events_by_company,)
+"""From version 1 on, each to the next. Each may run twice, at once too: a server may stop in the middle of
+one, and several may start. In a database that is new all of them run, and find nothing to do."""
 VERSION = 1 + len(MIGRATIONS)
 
 
@@ -108,7 +126,7 @@ class MongoStore:
         and adds the rest; an actor that takes the call over reads them and goes on behind them.
         """
         # Ids of this call's own: what another wrote, with the same content too, is not for it to remove.
-        waiting = [_event_row(event) for event in sorted(events, key=lambda e: (e.call_id, e.seq))]
+        waiting = [_event_row(event) for event in sorted(events, key=attrgetter(*_EVENT_KEY))]
         written: list[ObjectId] = []
         with self._clear_errors():
             while waiting:
@@ -135,17 +153,17 @@ class MongoStore:
         # Also where it stands but is not yet at a majority: the same append, repeated while it is under way.
         # The insert that it refused was answered only once everything before was at one.
         events = self._events.with_options(read_concern=ReadConcern("local"))
-        there = await events.find_one({"call_id": row["call_id"], "seq": row["seq"]})
+        there = await events.find_one({field: row[field] for field in _EVENT_KEY})
         return there is not None and there["document"] == row["document"]
 
     async def events(self, company_id: str, call_id: str) -> list[CallEvent]:
         with self._clear_errors():
-            rows = self._events.find({"call_id": call_id, "company_id": company_id}).sort("seq", ASCENDING)
+            rows = self._events.find({"company_id": company_id, "call_id": call_id}).sort("seq", ASCENDING)
             return [CallEvent.model_validate_json(row["document"]) async for row in rows]
 
     async def delete_events(self, company_id: str, call_id: str) -> None:
         with self._clear_errors():
-            await self._events.delete_many({"call_id": call_id, "company_id": company_id})
+            await self._events.delete_many({"company_id": company_id, "call_id": call_id})
 
     async def forget_company(self, company_id: str) -> None:
         with self._clear_errors():
@@ -184,7 +202,8 @@ class MongoStore:
         """Idempotent, also with several processes that start at once."""
         meta = self._db["meta"]
         found = await meta.find_one({"_id": "schema"})
-        version = int(found["version"]) if found else VERSION
+        # Without a version it is new, or whoever opened it first was stopped before it was written.
+        version = int(found["version"]) if found else 1
         if version > VERSION:
             raise ConfigurationError(
                 f"the database was written by a newer Parley (schema {version}, this one knows {VERSION}):"
@@ -203,7 +222,7 @@ class MongoStore:
         await ensure_indexes(self._db)
         await self._events.create_indexes(
             [
-                IndexModel([("call_id", 1), ("seq", 1)], name="call_id_seq", unique=True),
+                _BY_EVENT_KEY,
                 IndexModel([("company_id", 1), ("call_id", 1), ("kind", 1)], name="company_call_kind"),
             ]
         )

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,17 +28,33 @@ T = TypeVar("T")
 
 MAX_WAITING = 10_000
 GROUP = 200
-VERSION = 1
-"""Of the schema; a database without one is from before there were versions, and like version 1."""
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS published_agents (
-    company_id TEXT NOT NULL, id TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (company_id, id));
-CREATE TABLE IF NOT EXISTS call_events (
+BUSY_MS = 10_000
+"""How long a write waits for those of other processes."""
+MIGRATION_S = 600.0
+"""How long a process waits for another that brings the file up to date."""
+SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS published_agents (
+    company_id TEXT NOT NULL, id TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (company_id, id))""",
+    """CREATE TABLE IF NOT EXISTS call_events (
     call_id TEXT NOT NULL, seq INTEGER NOT NULL, company_id TEXT NOT NULL, kind TEXT NOT NULL,
-    document TEXT NOT NULL, PRIMARY KEY (call_id, seq)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS spent_tokens (id TEXT PRIMARY KEY, expires REAL NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS call_events_by_company ON call_events (company_id, call_id);
-"""
+    document TEXT NOT NULL, PRIMARY KEY (company_id, call_id, seq)) WITHOUT ROWID""",
+    "CREATE TABLE IF NOT EXISTS spent_tokens (id TEXT PRIMARY KEY, expires REAL NOT NULL) WITHOUT ROWID",
+)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    # A carrier's id of a call is unique in one company alone. SQLite cannot change a table's key.
+    (
+        """CREATE TABLE call_events_2 (
+    call_id TEXT NOT NULL, seq INTEGER NOT NULL, company_id TEXT NOT NULL, kind TEXT NOT NULL,
+    document TEXT NOT NULL, PRIMARY KEY (company_id, call_id, seq)) WITHOUT ROWID""",
+        """INSERT INTO call_events_2 (call_id, seq, company_id, kind, document)
+    SELECT call_id, seq, company_id, kind, document FROM call_events ORDER BY company_id, call_id, seq""",
+        "DROP TABLE call_events",
+        "ALTER TABLE call_events_2 RENAME TO call_events",
+    ),
+)
+"""From version 1 on, each to the next: all or none of it, as it is one transaction."""
+VERSION = 1 + len(MIGRATIONS)
+"""Of the schema; a database without one is from before there were versions, and like version 1."""
 
 READ, WRITE = "BEGIN", "BEGIN IMMEDIATE"
 """How a transaction begins: only a write takes the file's one write lock, which other processes wait for."""
@@ -61,12 +78,13 @@ class SqliteStore:
         self._jobs: queue.Queue[_Job | None] = queue.Queue(MAX_WAITING)
         try:
             self._connection = sqlite3.connect(
-                path, timeout=10.0, isolation_level=None, check_same_thread=False
+                path, timeout=MIGRATION_S, isolation_level=None, check_same_thread=False
             )
             _refuse_newer(self._connection)
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=FULL")
-            self._connection.executescript(SCHEMA + schema() + f"PRAGMA user_version = {VERSION};")
+            _bring_up(self._connection)
+            self._connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         except sqlite3.Error as error:
             raise ConfigurationError(
                 f"cannot open the database {path}: {error}; move it away or mend it"
@@ -98,13 +116,13 @@ class SqliteStore:
         await self._write(lambda db: _append(db, rows))
 
     async def events(self, company_id: str, call_id: str) -> list[CallEvent]:
-        sql = "SELECT document FROM call_events WHERE call_id = ? AND company_id = ? ORDER BY seq"
-        rows = await self._read(lambda db: db.execute(sql, (call_id, company_id)).fetchall())
+        sql = "SELECT document FROM call_events WHERE company_id = ? AND call_id = ? ORDER BY seq"
+        rows = await self._read(lambda db: db.execute(sql, (company_id, call_id)).fetchall())
         return [CallEvent.model_validate_json(row[0]) for row in rows]
 
     async def delete_events(self, company_id: str, call_id: str) -> None:
-        sql = "DELETE FROM call_events WHERE call_id = ? AND company_id = ?"
-        await self._write(lambda db: db.execute(sql, (call_id, company_id)))
+        sql = "DELETE FROM call_events WHERE company_id = ? AND call_id = ?"
+        await self._write(lambda db: db.execute(sql, (company_id, call_id)))
 
     async def forget_company(self, company_id: str) -> None:
         def forget(db: sqlite3.Connection) -> None:
@@ -122,8 +140,8 @@ class SqliteStore:
         return await self._write(spend)
 
     async def open_calls(self) -> list[tuple[str, str]]:
-        sql = """SELECT DISTINCT company_id, call_id FROM call_events WHERE call_id NOT IN
-                 (SELECT call_id FROM call_events WHERE kind = 'call_ended')"""
+        sql = """SELECT company_id, call_id FROM call_events EXCEPT
+                 SELECT company_id, call_id FROM call_events WHERE kind = 'call_ended'"""
         return await self._read(lambda db: [tuple(row) for row in db.execute(sql)])
 
     async def close(self) -> None:
@@ -191,13 +209,32 @@ def _refuse_newer(db: sqlite3.Connection) -> None:
         )
 
 
+def _bring_up(db: sqlite3.Connection) -> None:
+    """Idempotent, also with several processes that start at once: one works, the others find it done."""
+    db.execute(WRITE)
+    try:
+        # Once more: what another process did meanwhile is seen behind the lock alone.
+        _refuse_newer(db)
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        (written,) = db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'call_events'").fetchone()
+        pending = MIGRATIONS[max(version, 1) - 1 :] if written else ()
+        for statement in (*chain.from_iterable(pending), *SCHEMA, *schema()):
+            db.execute(statement)
+        db.execute(f"PRAGMA user_version = {VERSION}")
+        db.execute("COMMIT")
+    except sqlite3.Error:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
 def _append(db: sqlite3.Connection, rows: Sequence[tuple[str, int, str, str, str]]) -> None:
     for row in rows:
         added = db.execute("INSERT OR IGNORE INTO call_events VALUES (?, ?, ?, ?, ?)", row).rowcount
         if added:
             continue
-        sql = "SELECT document FROM call_events WHERE call_id = ? AND seq = ?"
-        (there,) = db.execute(sql, row[:2]).fetchone()
+        sql = "SELECT document FROM call_events WHERE company_id = ? AND call_id = ? AND seq = ?"
+        (there,) = db.execute(sql, (row[2], *row[:2])).fetchone()
         if there != row[4]:
             raise Conflict(f"event {row[1]} of call {row[0]} was written by another")
 

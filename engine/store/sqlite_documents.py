@@ -11,16 +11,16 @@ from models.document import now
 
 R = TypeVar("R")
 
-_TABLES = """
-CREATE TABLE IF NOT EXISTS documents (
+_TABLES = (
+    """CREATE TABLE IF NOT EXISTS documents (
     collection TEXT NOT NULL, company_id TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL,
-    document TEXT NOT NULL, PRIMARY KEY (collection, company_id, id));
-CREATE UNIQUE INDEX IF NOT EXISTS document_ids ON documents (collection, id);
-CREATE TABLE IF NOT EXISTS document_keys (
+    document TEXT NOT NULL, PRIMARY KEY (collection, company_id, id))""",
+    "CREATE UNIQUE INDEX IF NOT EXISTS document_ids ON documents (collection, id)",
+    """CREATE TABLE IF NOT EXISTS document_keys (
     collection TEXT NOT NULL, field TEXT NOT NULL, scope TEXT NOT NULL, value TEXT NOT NULL, id TEXT NOT NULL,
-    PRIMARY KEY (collection, field, scope, value)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS document_keys_by_id ON document_keys (collection, id);
-"""
+    PRIMARY KEY (collection, field, scope, value)) WITHOUT ROWID""",
+    "CREATE INDEX IF NOT EXISTS document_keys_by_id ON document_keys (collection, id)",
+)
 
 
 class Run(Protocol):
@@ -29,14 +29,15 @@ class Run(Protocol):
     def __call__(self, work: Callable[[sqlite3.Connection], R]) -> Awaitable[R]: ...
 
 
-def schema() -> str:
+def schema() -> tuple[str, ...]:
     """Tables and indexes. All names in it are constants of `engine.store.documents`."""
-    return _TABLES + "\n".join(
+    indexes = (
         f"CREATE INDEX IF NOT EXISTS {collection.name}_by_{field} ON documents"
-        f" (company_id, json_extract(document, '$.{field}'), id) WHERE collection = '{collection.name}';"
+        f" (company_id, json_extract(document, '$.{field}'), id) WHERE collection = '{collection.name}'"
         for collection in ALL
         for field in collection.filters
     )
+    return (*_TABLES, *indexes)
 
 
 class SqliteDocuments:

@@ -37,7 +37,7 @@ from engine.telephony.events import (
 )
 from engine.telephony.tokens import MediaClaims, verify
 from engine.telephony.twilio import TwilioStream
-from models import CallRecord, new_id
+from models import CallKey, CallRecord, new_id
 from tests.unit.api_client import Library
 
 ANSWER_AFTER_SAMPLES = 16_000
@@ -87,10 +87,10 @@ class FakeMedia:
     async def capacity(self, company_id: str) -> str | None:
         return self.full
 
-    async def live(self, call_id: str) -> bool:
-        return self.alive and any(call.claims.call_id == call_id for call in self.calls)
+    async def live(self, call: CallKey) -> bool:
+        return self.alive and any(one.claims.call_id == call.call_id for one in self.calls)
 
-    async def wind_up(self, call_id: str) -> None:
+    async def wind_up(self, call: CallKey) -> None:
         raise AssertionError("nobody ends a call here")
 
     async def metrics(self) -> str:

@@ -12,6 +12,7 @@ from engine.api.app import Tenants, create_app
 from engine.config import Settings
 from engine.providers.base import Passage
 from engine.store import Store
+from models import CallKey
 
 PASSWORD = "correct horse battery"
 
@@ -20,18 +21,18 @@ class NoCluster:
     """A backend with room for every call, until it is `full`; `alive` calls go on."""
 
     def __init__(self) -> None:
-        self.wound_up: list[str] = []
+        self.wound_up: list[CallKey] = []
         self.full: str | None = None
-        self.alive: set[str] = set()
+        self.alive: set[CallKey] = set()
 
     async def capacity(self, company_id: str) -> str | None:
         return self.full
 
-    async def live(self, call_id: str) -> bool:
-        return call_id in self.alive
+    async def live(self, call: CallKey) -> bool:
+        return call in self.alive
 
-    async def wind_up(self, call_id: str) -> None:
-        self.wound_up.append(call_id)
+    async def wind_up(self, call: CallKey) -> None:
+        self.wound_up.append(call)
 
     async def metrics(self) -> str:
         return ""

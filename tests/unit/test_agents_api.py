@@ -11,7 +11,7 @@ from engine.call.record import put_record
 from engine.services.agents import Numbers, filled
 from engine.store import Store
 from engine.telephony.tokens import verify
-from models import CallRecord, new_id
+from models import CallKey, CallRecord, new_id
 from tests.unit.api_client import Site, Someone
 
 
@@ -114,7 +114,8 @@ async def test_a_test_call_that_lost_its_socket_goes_on(site: Site, store: Store
     owner, stranger = await site.register("acme"), await site.register("other")
     draft = await agent(owner)
     await owner.made("POST", f"{owner.base}/agents/{draft['id']}/publish")
-    site.cluster.alive = {"PC1", "PC2", "CA1"}
+    site.cluster.alive = {CallKey(owner.company, call_id) for call_id in ("PC1", "PC2", "CA1")}
+    site.cluster.alive.add(CallKey(stranger.company, "PC3"))
     for call_id, caller in (("PC1", "test"), ("PC3", "test"), ("CA1", "+15550100")):
         ids = {"company_id": owner.company, "agent_id": draft["id"], "call_id": call_id}
         record = CallRecord(id=new_id("cal"), caller=caller, started_at=datetime.now(UTC), **ids)
@@ -123,7 +124,7 @@ async def test_a_test_call_that_lost_its_socket_goes_on(site: Site, store: Store
     again = await owner.made("POST", where, json={"call_id": "PC1"})
     claims = verify(again["url"].rsplit("/", 1)[1], site.settings.signing_secret())
     assert (claims.call_id, claims.company_id, claims.agent_id) == ("PC1", owner.company, draft["id"])
-    for call_id in ("PC2", "PC3", "CA1"):  # nobody's, over, a real caller's
+    for call_id in ("PC2", "PC3", "CA1"):  # nobody's, over (and live with others), a real caller's
         refused = await owner.ask("POST", where, json={"call_id": call_id})
         assert (refused.status_code, call_id in refused.json()["detail"]) == (404, True)
     theirs = f"{stranger.base}/agents/{draft['id']}/test-call"

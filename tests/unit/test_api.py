@@ -24,6 +24,7 @@ from engine.config import Settings
 from engine.errors import ProviderUnavailable
 from engine.telephony.signature import sign
 from engine.telephony.tokens import MediaClaims, issue, verify
+from models import CallKey
 
 SECRET = "s" * 40
 AUTH_TOKEN = "12345"
@@ -38,7 +39,7 @@ class Installation:
 
     numbers: dict[str, tuple[str, str]] = field(default_factory=lambda: {"+15550199": ("acme", "desk")})
     full: str | None = None
-    alive: set[str] = field(default_factory=set)
+    alive: set[CallKey] = field(default_factory=set)
     waiting: dict[str, str | None] = field(default_factory=lambda: {"switchboard": None})
     down: bool = False
     hangs: bool = False
@@ -50,10 +51,10 @@ class Installation:
             await asyncio.Event().wait()
         return self.full
 
-    async def live(self, call_id: str) -> bool:
-        return call_id in self.alive
+    async def live(self, call: CallKey) -> bool:
+        return call in self.alive
 
-    async def wind_up(self, call_id: str) -> None:
+    async def wind_up(self, call: CallKey) -> None:
         raise AssertionError("nobody ends a call here")
 
     async def metrics(self) -> str:
@@ -243,12 +244,13 @@ async def test_action_reconnects_a_live_call_and_ends_others(
 ) -> None:
     async with client(installation, tmp_path) as http:
         over = await http.post(ACTION, data=FORM)
-        installation.alive.add("CA1")
+        installation.alive |= {CallKey("acme", "CA1"), CallKey("other", "CA2")}
         live = await http.post(ACTION, data=FORM | {"CallStatus": "in-progress"})
         hung_up = await http.post(ACTION, data=FORM | {"CallStatus": "completed"})
         unknown = await http.post(ACTION, data=FORM | {"To": ""})
+        others = await http.post(ACTION, data=FORM | {"CallSid": "CA2"})
     assert verify(stream_url(live).rsplit("/", 1)[1], SECRET).call_id == "CA1"
-    for response in (over, hung_up, unknown):
+    for response in (over, hung_up, unknown, others):
         assert [item.tag for item in ElementTree.fromstring(response.text)] == ["Hangup"]
 
 
@@ -264,7 +266,7 @@ async def test_talk_session(installation: Installation, tmp_path: Path) -> None:
 
 
 async def test_talk_session_goes_on_with_a_live_call(installation: Installation, tmp_path: Path) -> None:
-    installation.alive.add("PC1")
+    installation.alive |= {CallKey("demo", "PC1"), CallKey("other", "PC2")}
     installation.full = "full"
     async with client(installation, tmp_path) as http:
         again = await http.post("/talk/session", json={"call_id": "PC1"})
@@ -398,5 +400,12 @@ async def test_the_log_has_no_tokens(
 def test_masked_paths_stay_on_one_line() -> None:
     assert masked("/a\nINFO fake b") == "/a?INFO?fake?b"
     assert masked("/media/a/b") == "/media/***"
+    assert masked("/media/a\nb") == "/media/***", "nor does a line break end what is masked"
+    assert masked("/companies/co_1/callers/+15550299") == "/companies/co_1/callers/***"
+    assert masked("/companies/co_1/callers/anonymous") == "/companies/co_1/callers/***"
+    for number in ("+15550299", "+1 (555) 0299", "15550299", "%2B15550299", "%252b15550299"):
+        assert masked(f"/numbers/{number}/x") == "/numbers/***/x"
+    for plain in ("/calls/01m8h5k6e3-CA0123456789", "/companies/co_01m8h5k6e3sq1p6yezyt3jh4vp", "/calls/12"):
+        assert masked(plain) == plain
     assert masked("/talk/microphone-worklet.js") == "/talk/microphone-worklet.js"
     assert len(masked("/" + "x" * 9_000)) == 200

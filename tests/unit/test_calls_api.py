@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.call.record import put_record, record_of
 from engine.store import Page, Store
 from engine.store.documents import CALLS
-from models import CallEvent
+from models import CallEvent, CallKey
 from tests.unit.api_client import Site
 from tests.unit.test_call_record import WHOLE, journal
 
@@ -101,7 +101,7 @@ async def test_a_live_call_is_ended_by_a_manager(site: Site, store: Store) -> No
     assert (await owner.ask("POST", f"{owner.base}/calls/CA1/end")).status_code == 409
     assert site.cluster.wound_up == []
     assert (await owner.ask("POST", f"{owner.base}/calls/CA2/end")).status_code == 202
-    assert site.cluster.wound_up == ["CA2"]
+    assert site.cluster.wound_up == [CallKey(owner.company, "CA2")]
 
 
 async def test_another_companys_calls_do_not_exist(site: Site, store: Store) -> None:

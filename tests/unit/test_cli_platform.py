@@ -484,7 +484,7 @@ def test_a_call_is_told_to_end(site: CliSite) -> None:
     site.call(site.register(), until=1)
     assert site.out("calls", "end", "CA1") == "CA1: the agent says goodbye and hangs up\n"
     assert site.json("calls", "end", "CA1")["status"] == "live"
-    assert site.cluster.wound_up == ["CA1", "CA1"]
+    assert [call.call_id for call in site.cluster.wound_up] == ["CA1", "CA1"]
     assert "there is no call CA9" in site.refused("calls", "end", "CA9")
 
 

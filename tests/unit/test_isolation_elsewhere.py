@@ -382,6 +382,30 @@ async def test_no_secret_is_logged_where_it_does_not_belong(here: World, log: io
     assert ask.logged() == []
 
 
+async def test_no_callers_number_is_logged(here: World, log: io.StringIO) -> None:
+    ask, base = Asked(here, log), f"/companies/{here.theirs.id}"
+    (number,) = here.theirs.ids["number"]
+    digits = number.removeprefix("+")
+    ask.secret |= {digits[1:]}
+    listed = {"caller": number}
+    assert number in str(await ask("agent", "GET", f"{base}/calls", 200, params=listed))
+    once, twice = quote(number, safe=""), quote(quote(number, safe=""), safe="")
+    for written, status in (
+        (number, 200),
+        (once, 200),
+        (f"{digits}/", 307),
+        (f"{once}/recording", 404),
+        (twice, 422),
+        (f"%0A{digits}", 422),
+    ):
+        await ask("owner", "DELETE", f"{base}/callers/{written}", status)
+    for written, status in ((once, 422), (twice, 422), (digits, 404), (f"{digits}/events", 404)):
+        await ask("owner", "GET", f"{base}/calls/{written}", status)
+    await ask("owner", "DELETE", f"{base}/numbers/{once}", 422)
+    await ask("", "POST", f"http://parley.test/telephony/twilio/voice/{once}", 404)
+    assert ask.logged() == []
+
+
 async def test_nothing_that_was_said_or_written_is_logged(here: World, log: io.StringIO) -> None:
     ask, base = Asked(here, log), f"/companies/{here.theirs.id}"
     said, written, looked_for = (

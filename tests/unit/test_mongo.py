@@ -125,6 +125,8 @@ async def test_migrations_run_once_and_in_order(
     async def third(_: object) -> None:
         ran.append(3)
 
+    with MongoClient[dict[str, Any]](mongo_url) as client:
+        client[mongo_database]["meta"].update_one({"_id": "schema"}, {"$set": {"version": 1}})
     monkeypatch.setattr(mongo, "MIGRATIONS", (second, third))
     monkeypatch.setattr(mongo, "VERSION", 3)
     for _ in range(2):

@@ -39,6 +39,25 @@ async def test_a_journal_is_read_in_order_and_only_by_its_company(store: Store) 
     assert await store.events("other", "c1") == []
 
 
+async def test_companies_whose_carriers_gave_the_same_id_keep_journals_of_their_own(store: Store) -> None:
+    ours, theirs = (
+        [event(seq, company=company, text=company) for seq in range(2)] for company in ("acme", "other")
+    )
+    await store.append_events(ours)
+    await store.append_events(theirs)
+    await store.append_events(theirs)
+    with pytest.raises(Conflict):
+        await store.append_events([event(1, company="other", text="acme")])
+    ended = CallEvent(call_id="c1", company_id="other", seq=2, kind="call_ended", at_ms=2.0)
+    await store.append_events([ended])
+    assert await store.events("acme", "c1") == ours
+    assert await store.events("other", "c1") == [*theirs, ended]
+    assert await store.open_calls() == [("acme", "c1")], "the end of another's is not the end of ours"
+    await store.delete_events("other", "c1")
+    assert await store.events("other", "c1") == []
+    assert await store.events("acme", "c1") == ours
+
+
 async def test_the_same_event_twice_is_stored_once(store: Store) -> None:
     await store.append_events([event(0)])
     await store.append_events([event(0), event(1)])

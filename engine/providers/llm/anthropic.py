@@ -39,7 +39,7 @@ from engine.providers.llm.joining import ReplyText
 from engine.providers.llm.tool_calls import ToolCallAssembler
 from engine.providers.llm.turns import system_and_turns
 from engine.providers.llm.vendor import GO_ON, THINKING_TOKENS, VendorLlm
-from engine.providers.vendor import VendorOptions, error_by_status
+from engine.providers.vendor import VendorOptions, error_by_status, without_quotes
 
 _PREFILLS = re.compile(r"claude-[a-z]+-4-5\b")
 """Models that go on with a last message of the assistant's; those since 4.6 refuse one."""
@@ -210,7 +210,7 @@ def _provider_error(error: Exception, name: str) -> ProviderError:
         case anthropic.APIConnectionError():
             return ProviderUnavailable(f"{name} cannot be reached: {error.__cause__ or error}", provider=name)
         case _:
-            return ProviderUnavailable(f"{name} broke off: {error}", provider=name)
+            return ProviderUnavailable(f"{name} broke off: {without_quotes(str(error))}", provider=name)
 
 
 def _reason(error: anthropic.APIStatusError) -> str:

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 import httpx2
 from google.genai import types
+from pydantic import ValidationError
 
 from engine.errors import ProviderRefusesUs, ProviderRejected, ProviderUnavailable
 from engine.providers.base import ChatDelta, ChatRequest, Message, Tool, ToolCall
@@ -26,7 +27,7 @@ from engine.providers.genai import FAILURES, GenAiHttp, provider_error, sdk
 from engine.providers.llm.joining import ReplyText
 from engine.providers.llm.turns import system_and_turns
 from engine.providers.llm.vendor import GO_ON, THINKING_TOKENS, VendorLlm
-from engine.providers.vendor import VendorOptions
+from engine.providers.vendor import VendorOptions, without_quotes
 
 API_VERSION = "v1"
 
@@ -113,7 +114,7 @@ class GeminiLlm(VendorLlm):
                 except FAILURES as error:
                     if isinstance(error, ValueError) and not opened:  # the SDK checks a request too
                         raise ProviderRejected(
-                            f"{self.served_by} cannot be asked: {error}", provider=self.served_by
+                            f"{self.served_by} cannot be asked: {_reason(error)}", provider=self.served_by
                         ) from error
                     raise provider_error(error, self.served_by) from error
                 finally:
@@ -181,6 +182,14 @@ class GeminiLlm(VendorLlm):
                 return "length"
             case _:
                 return "tool_calls" if reply.calls else "stop"
+
+
+def _reason(error: ValueError) -> str:
+    """What the SDK has against a request, without what that says."""
+    if isinstance(error, ValidationError):
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found)
+    return without_quotes(str(error))
 
 
 def _declaration(tool: Tool) -> types.FunctionDeclaration:

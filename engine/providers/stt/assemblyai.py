@@ -23,6 +23,7 @@ from engine.providers.base import Word
 from engine.providers.stt.live import Line, LiveStt
 from engine.providers.stt.utterance import Heard, Utterance
 from engine.providers.stt.vendor import AudioFormat
+from engine.providers.vendor import without_quotes
 
 _ENGLISH = "universal-streaming-english"
 _MULTILINGUAL = "universal-streaming-multilingual"
@@ -161,7 +162,7 @@ class AssemblyAiUtterance(Utterance):
         Too many sessions have been called "unauthorized" too, and audio that comes too fast shares its code
         with messages of a wrong duration.
         """
-        line = f"{self.provider} answered {code}: {reason}"
+        line = f"{self.provider} answered {code}: {without_quotes(reason)}"
         lowered = reason.lower()
         if code == _TOO_MANY_SESSIONS or "too many" in lowered or "rate exceeded" in lowered:
             return ProviderUnavailable(line, provider=self.provider)

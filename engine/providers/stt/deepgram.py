@@ -21,6 +21,7 @@ from engine.providers.base import Word
 from engine.providers.stt.live import Line, LiveStt
 from engine.providers.stt.utterance import Heard, Utterance
 from engine.providers.stt.vendor import AudioFormat
+from engine.providers.vendor import without_quotes
 
 _ENCODINGS = {"mulaw": "mulaw", "alaw": "alaw", "pcm16": "linear16"}
 _ANY_LANGUAGE = "multi"
@@ -100,7 +101,7 @@ class DeepgramUtterance(Utterance):
         return Heard(text, tuple(self._words), language)
 
     def _close_error(self, code: int, reason: str) -> ProviderError:
-        line = f"{code} {reason}".strip()
+        line = f"{code} {without_quotes(reason)}".strip()
         if code == CloseCode.POLICY_VIOLATION:
             return ProviderRejected(f"{self.provider} refused the audio: {line}", provider=self.provider)
         return self.broke_off(line)

@@ -11,7 +11,7 @@ from websockets.frames import CloseCode
 
 from engine.errors import ProviderError, ProviderUnavailable
 from engine.providers.base import Transcript, Word
-from engine.providers.vendor import parse_json
+from engine.providers.vendor import parse_json, without_quotes
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +81,5 @@ class Utterance(ABC):
         return ProviderUnavailable(f"{self.provider} sent {what}", provider=self.provider)
 
     def broke_off(self, reason: str) -> ProviderUnavailable:
-        return ProviderUnavailable(f"{self.provider} broke off: {reason}", provider=self.provider)
+        line = f"{self.provider} broke off: {without_quotes(reason)}"
+        return ProviderUnavailable(line, provider=self.provider)

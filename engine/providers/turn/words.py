@@ -96,7 +96,8 @@ def _ending(answer: Any) -> float:
     try:
         ranking = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
     except (KeyError, IndexError, TypeError) as error:
-        raise ProviderUnavailable(f"the model gave no probabilities: {answer}", provider=PROVIDER) from error
+        # Not what it gave instead: that goes on with what the caller said.
+        raise ProviderUnavailable("the model gave no probabilities", provider=PROVIDER) from error
     total = sum(math.exp(each["logprob"]) for each in ranking if each["token"].strip(" ").startswith(_ENDS))
     return min(total, 1.0)
 
