@@ -55,9 +55,9 @@ async def meanwhile(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def greeted(caller: Caller, within_s: float = GREETING_S) -> None:
+async def greeted(caller: Caller) -> None:
     """The agent has said its greeting."""
-    assert await caller.agent_done(within_s), "no greeting was heard"
+    assert await caller.agent_done(GREETING_S), "no greeting was heard"
 
 
 async def ask(caller: Caller, name: str, within_s: float = ANSWER_S) -> Answer:
