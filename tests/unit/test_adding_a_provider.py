@@ -81,8 +81,8 @@ def test_all_of_the_pages_code_is_used() -> None:
 async def test_the_documented_vendor_keeps_the_contract(
     case: Case[VendorEmbedder, EmbeddingSimulator],
 ) -> None:
-    for test in KEPT_AT_BOTH_ENDS:
-        await test(Simulated(case))
+    for at_both_ends in KEPT_AT_BOTH_ENDS:
+        await at_both_ends(Simulated(case))
     for test in KEPT:
         await test(case)
     for fault in FAULTS:

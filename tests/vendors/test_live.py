@@ -91,7 +91,8 @@ async def test_it_works(
 
 
 def installation(real: Real[Any, Any], key: str | None, **options: Any) -> Settings:
-    return Settings(**{entry(real.kind, real.name).key: key}, **options)
+    options[entry(real.kind, real.name).key] = key
+    return Settings(**options)
 
 
 def test_all_vendors_are_in_it() -> None:

@@ -46,15 +46,15 @@ class LlmCase(Case[VendorLlm, ChatSimulator]):
 
 
 def openai(model: str = "", *, thinks: bool = False) -> LlmCase:
-    asked_as_usual = not model
+    takes_them = model == "gpt-4.1-mini"
     return LlmCase(
         OpenAiLlm,
         OpenAiChat,
         path="/v1",
         model=model,
-        temperature=asked_as_usual,
-        stop=asked_as_usual,
-        blank_stop=asked_as_usual,
+        temperature=takes_them,
+        stop=takes_them,
+        blank_stop=takes_them,
         thinks=thinks,
     )
 
@@ -82,7 +82,7 @@ def gemini(model: str = "", *, thinks: bool = False) -> LlmCase:
 
 CASES: dict[str, LlmCase] = {
     "openai": openai(),
-    "openai gpt-6-luna": openai("gpt-6-luna"),
+    "openai gpt-4.1-mini": openai("gpt-4.1-mini"),
     "openai gpt-5-mini": openai("gpt-5-mini", thinks=True),
     "openai o3": openai("o3", thinks=True),
     "groq": groq(thinks=True),
@@ -175,6 +175,7 @@ async def test_the_last_delta_counts(far: Llm) -> None:
     assert last.prompt_tokens
     assert last.completion_tokens
     if isinstance(far, Simulated) and vendor is not None:
+        assert isinstance(far.case, LlmCase)
         thoughts = THOUGHTS if far.case.thinks else 0
         assert last.prompt_tokens == len(f"{SYSTEM.content} {WORD_FOR_WORD} {OPENING}".split())
         assert last.completion_tokens == len(OPENING.split()) + thoughts
@@ -493,7 +494,7 @@ async def test_the_vendor_refuses_a_wrong_request(far: Llm) -> None:
 @pytest.mark.parametrize(
     ("name", "request_"),
     [
-        ("openai", replace(ASKED, temperature=3.0)),
+        ("openai gpt-4.1-mini", replace(ASKED, temperature=3.0)),
         ("groq", replace(ASKED, stop=("a", "b", "c", "d", "e"))),
         ("anthropic", replace(ASKED, tools=(Tool("book", "", {"type": "string"}),))),
         ("gemini", replace(ASKED, max_tokens=0)),

@@ -29,7 +29,7 @@ from engine.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
-from engine.providers.base import Transcript, Word
+from engine.providers.base import SttSession, Transcript, Word
 from engine.providers.stt.assemblyai import AssemblyAiStt, AssemblyAiUtterance
 from engine.providers.stt.deepgram import DeepgramStt, DeepgramUtterance
 from engine.providers.stt.groq import GroqStt
@@ -37,7 +37,7 @@ from engine.providers.stt.live import LiveStt
 from engine.providers.stt.openai import OpenAiStt
 from engine.providers.stt.session import LONGEST_S
 from engine.providers.stt.utterance import Utterance
-from engine.providers.stt.vendor import AudioFormat, VendorStt
+from engine.providers.stt.vendor import TELEPHONE, AudioFormat, VendorStt
 from engine.simulator import recordings
 from tests.vendors.assemblyai import AssemblyAi
 from tests.vendors.contract import FAULTS, WRONG_KEY, Case, FarEnd, both_ends, cancelled_midway, hung_up
@@ -90,18 +90,28 @@ def said(audio: bytes, text: str, language: str = "en") -> Said:
 
 
 async def transcribe(
-    stt: VendorStt, audio: bytes = SPOKEN, language: str = "en", *, frame_s: float = 0.0
+    stt: VendorStt,
+    audio: bytes = SPOKEN,
+    language: str = "en",
+    *,
+    form: AudioFormat = TELEPHONE,
+    frame_s: float = 0.0,
 ) -> Transcript:
-    """`frame_s`: see `FarEnd`; for vendors that listen along."""
-    session = stt.session(language=language)
+    """`frame_s`: see `FarEnd`."""
+    session = stt.session(language=language, audio=form)
     try:
-        for start in range(0, len(audio), 160):
-            session.push(audio[start : start + 160])
-            if frame_s and isinstance(stt, LiveStt):
-                await asyncio.sleep(frame_s)
+        await speak(session, audio, form, frame_s if isinstance(stt, LiveStt) else 0.0)
         return await session.finish()
     finally:
         await session.close()
+
+
+async def speak(session: SttSession, audio: bytes, form: AudioFormat, frame_s: float) -> None:
+    frame = form.bytes_per_s // 50
+    for start in range(0, len(audio), frame):
+        session.push(audio[start : start + frame])
+        if frame_s:
+            await asyncio.sleep(frame_s)
 
 
 CLEANING = said(recordings.get("demo-cleaning").ulaw(), recordings.get("demo-cleaning").text)
@@ -141,10 +151,8 @@ async def test_several_formats_go_in(far: Stt) -> None:
     async with far.opened() as (stt, vendor):
         if vendor is not None:
             vendor.text = CLEANING.text
-        session = stt.session(audio=AudioFormat("pcm16", 16_000))
-        session.push(pcm.astype("<i2").tobytes())
-        transcript = await session.finish()
-        await session.close()
+        audio, form = pcm.astype("<i2").tobytes(), AudioFormat("pcm16", 16_000)
+        transcript = await transcribe(stt, audio, form=form, frame_s=far.frame_s)
     assert far.alike(transcript.text, CLEANING.text)
     assert transcript.audio_ms == pytest.approx(CLEANING.ms, abs=1)
     if vendor is not None:
@@ -310,12 +318,11 @@ async def test_keys_are_not_logged(far: Stt, caplog: pytest.LogCaptureFixture) -
 async def test_audio_arrives_while_it_is_pushed(far: FarEnd[LiveStt, LiveSimulator]) -> None:
     async with far.opened() as (stt, vendor):
         session = stt.session()
-        session.push(CLEANING.audio)
+        await speak(session, CLEANING.audio, TELEPHONE, far.frame_s)
         if vendor is not None:
             vendor.text = CLEANING.text
             assert await asyncio.to_thread(vendor.listening.wait, 5.0)
-        await asyncio.sleep(far.frame_s * CLEANING.ms / 20)
-        session.push(SPOKEN)
+        await speak(session, SPOKEN, TELEPHONE, far.frame_s)
         transcript = await session.finish()
         await session.close()
     assert far.alike(transcript.text, CLEANING.text)
