@@ -36,7 +36,7 @@ test-cluster: test-weights
 	$(BIN)/pytest tests/servers
 
 test-vendors-live: install
-	PARLEY_TEST_LIVE=1 $(BIN)/pytest tests/vendors/test_live.py -rs
+	PARLEY_TEST_LIVE=1 $(BIN)/pytest tests/vendors -m real -rs
 
 test-e2e: test-weights
 	$(BIN)/pytest tests/e2e

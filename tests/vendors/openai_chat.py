@@ -2,7 +2,8 @@
 
 Sources: developers.openai.com/api/docs, "Chat Completions" (API reference) and "Reasoning models"; what
 thinking models refuse: github.com/n8n-io/n8n/issues/18149, github.com/huggingface/smolagents/pull/1868,
-github.com/itzcrazykns/vane/issues/1173 (all read 2026-11-28).
+github.com/itzcrazykns/vane/issues/1173 (all read 2026-11-28). gpt-4.1-mini, which does not think, is there
+until 2027-01-14, for who still has it in the settings ("Deprecations").
 
 Documented request:  POST /v1/chat/completions, `Authorization: Bearer KEY`,
                      {"model": "gpt-4.1-mini", "stream": true, "messages": [

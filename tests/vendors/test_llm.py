@@ -24,7 +24,7 @@ from engine.providers.llm.openai import OpenAiLlm
 from engine.providers.llm.vendor import THINKING_TOKENS, VendorLlm
 from tests.vendors.anthropic_messages import AnthropicMessages
 from tests.vendors.chat import HELD_AFTER, THOUGHTS, ChatSimulator
-from tests.vendors.contract import FAULTS, Case, cancelled_midway, hung_up
+from tests.vendors.contract import FAULTS, WRONG_KEY, Case, FarEnd, Simulated, both_ends, hung_up
 from tests.vendors.gemini_generate import GeminiGenerate
 from tests.vendors.groq_chat import GroqChat
 from tests.vendors.openai_chat import OpenAiChat
@@ -46,15 +46,15 @@ class LlmCase(Case[VendorLlm, ChatSimulator]):
 
 
 def openai(model: str = "", *, thinks: bool = False) -> LlmCase:
-    asked_as_usual = not model
+    takes_them = model == "gpt-4.1-mini"
     return LlmCase(
         OpenAiLlm,
         OpenAiChat,
         path="/v1",
         model=model,
-        temperature=asked_as_usual,
-        stop=asked_as_usual,
-        blank_stop=asked_as_usual,
+        temperature=takes_them,
+        stop=takes_them,
+        blank_stop=takes_them,
         thinks=thinks,
     )
 
@@ -82,7 +82,7 @@ def gemini(model: str = "", *, thinks: bool = False) -> LlmCase:
 
 CASES: dict[str, LlmCase] = {
     "openai": openai(),
-    "openai gpt-6-luna": openai("gpt-6-luna"),
+    "openai gpt-4.1-mini": openai("gpt-4.1-mini"),
     "openai gpt-5-mini": openai("gpt-5-mini", thinks=True),
     "openai o3": openai("o3", thinks=True),
     "groq": groq(thinks=True),
@@ -108,6 +108,10 @@ goers_on = cases("openai", "groq", "anthropic", "anthropic haiku 4.5", "gemini")
 clients = cases("openai", "anthropic", "gemini")
 """For ways of reading a stream: Groq's is OpenAI's."""
 
+Llm = FarEnd[VendorLlm, ChatSimulator]
+every_model = both_ends("llm", CASES)
+every_vendor = both_ends("llm", {name: CASES[name] for name in ("openai", "groq", "anthropic", "gemini")})
+
 SYSTEM = Message("system", "You answer the phone of a shop.")
 ASKED = ChatRequest((SYSTEM, Message("user", "When do you open?")))
 BOOK = Tool(
@@ -126,34 +130,58 @@ def said(deltas: Sequence[ChatDelta]) -> str:
     return "".join(delta.text for delta in deltas)
 
 
-@models
-async def test_a_reply_is_streamed(case: LlmCase) -> None:
-    async with case.opened() as (llm, vendor):
-        vendor.rest.clear()
-        async with aclosing(llm.generate(ASKED)) as deltas:
+WORD_FOR_WORD = "Say only what follows, word for word:"
+OPENING = (
+    "We are open from eight in the morning until six in the evening, on Saturdays from nine until noon, and "
+    "on Sundays not at all. In August we close an hour earlier than that, and between Christmas and New Year "
+    "you find somebody here on two mornings, which we write on the door and say at this number."
+)
+"""Long enough to come in several pieces."""
+
+
+def asked_to_say(text: str, vendor: ChatSimulator | None) -> ChatRequest:
+    """A request that is answered with this: a model is asked to say it, and a simulator will."""
+    if vendor is not None:
+        vendor.reply = text
+    return ChatRequest((SYSTEM, Message("user", f"{WORD_FOR_WORD} {text}")))
+
+
+@every_model
+async def test_a_reply_is_streamed(far: Llm) -> None:
+    async with far.opened() as (llm, vendor):
+        request = asked_to_say(OPENING, vendor)
+        if vendor is not None:
+            vendor.rest.clear()
+        async with aclosing(llm.generate(request)) as deltas:
             first = await anext(deltas)
-            assert vendor.reply.startswith(first.text)
+            assert 0 < len(first.text) < len(OPENING)
             assert first.finish_reason is None
-            vendor.rest.set()
+            if vendor is not None:
+                vendor.rest.set()
             rest = [delta async for delta in deltas]
-    assert said([first, *rest]) == vendor.reply
+    assert far.alike(said([first, *rest]), OPENING)
     assert [delta.finish_reason for delta in rest[:-1]] == [None] * (len(rest) - 1)
     assert (rest[-1].finish_reason, rest[-1].tool_calls) == ("stop", ())
 
 
-@models
-async def test_the_last_delta_counts(case: LlmCase) -> None:
-    async with case.opened() as (llm, vendor):
-        last = (await ask(llm))[-1]
-        again = (await ask(llm))[-1]
-    prompt = len(f"{SYSTEM.content} When do you open?".split())
-    thoughts = THOUGHTS if case.thinks else 0
+@every_model
+async def test_the_last_delta_counts(far: Llm) -> None:
+    async with far.opened() as (llm, vendor):
+        request = asked_to_say(OPENING, vendor)
+        last = (await ask(llm, request))[-1]
+        again = (await ask(llm, request))[-1]
     assert last.served_by == f"{llm.name}/{llm.model}"
-    assert (last.prompt_tokens, again.prompt_tokens) == (prompt, prompt)
-    assert last.completion_tokens == len(vendor.reply.split()) + thoughts
-    assert not vendor.asked[-1].shows_thoughts
-    assert not last.cached_tokens
-    assert again.cached_tokens == len(SYSTEM.content.split())
+    assert last.prompt_tokens == again.prompt_tokens
+    assert last.prompt_tokens
+    assert last.completion_tokens
+    if isinstance(far, Simulated) and vendor is not None:
+        assert isinstance(far.case, LlmCase)
+        thoughts = THOUGHTS if far.case.thinks else 0
+        assert last.prompt_tokens == len(f"{SYSTEM.content} {WORD_FOR_WORD} {OPENING}".split())
+        assert last.completion_tokens == len(OPENING.split()) + thoughts
+        assert not vendor.asked[-1].shows_thoughts
+        assert not last.cached_tokens
+        assert again.cached_tokens == len(SYSTEM.content.split())
 
 
 @models
@@ -249,14 +277,17 @@ async def test_a_filter_is_told(case: LlmCase) -> None:
         assert (await ask(llm))[-1].finish_reason == "content_filter"
 
 
-@models
+@every_model
 @pytest.mark.parametrize("arguments", [{"name": "Zoë", "guests": 4}, {}])
-async def test_a_tool_is_called(case: LlmCase, arguments: dict[str, object]) -> None:
-    async with case.opened() as (llm, vendor):
-        vendor.reply, vendor.tool = "One moment.", ("book", arguments)
-        deltas = await ask(llm, replace(ASKED, tools=(BOOK,)))
-    assert vendor.asked[-1].tools == ((BOOK.name, BOOK.description, BOOK.parameters),)
-    assert said(deltas) == "One moment."
+async def test_a_tool_is_called(far: Llm, arguments: dict[str, object]) -> None:
+    told = f"Call {BOOK.name} now, with these arguments alone: {json.dumps(arguments, ensure_ascii=False)}"
+    async with far.opened() as (llm, vendor):
+        if vendor is not None:
+            vendor.reply, vendor.tool = "One moment.", (BOOK.name, arguments)
+        deltas = await ask(llm, ChatRequest((SYSTEM, Message("user", told)), tools=(BOOK,)))
+    if vendor is not None:
+        assert vendor.asked[-1].tools == ((BOOK.name, BOOK.description, BOOK.parameters),)
+        assert said(deltas) == "One moment."
     assert all(delta.tool_calls == () for delta in deltas[:-1])
     [call] = deltas[-1].tool_calls
     assert deltas[-1].finish_reason == "tool_calls"
@@ -291,21 +322,27 @@ async def test_a_reply_goes_on_with_a_comma(case: LlmCase) -> None:
         assert said(await ask(llm, replace(ASKED, continue_from="We are open"))) == ", as always, from eight."
 
 
-@vendors
-async def test_any_words_go_through(case: LlmCase) -> None:
+@every_vendor
+async def test_any_words_go_through(far: Llm) -> None:
     words = "¿Cuánto cuesta el envío a Zürich? 東京まで 🚚 \u2028 \u0085 \\ \" ' <b>"
-    async with case.opened() as (llm, vendor):
-        vendor.reply = words
-        assert said(await ask(llm, ChatRequest((SYSTEM, Message("user", words))))) == words
-    assert vendor.asked[-1].messages == (("user", words),)
+    async with far.opened() as (llm, vendor):
+        request = asked_to_say(words, vendor)
+        assert far.alike(said(await ask(llm, request)), words)
+    if vendor is not None:
+        assert vendor.asked[-1].messages == (("user", request.messages[-1].content),)
 
 
-@vendors
-async def test_a_long_prompt_goes_whole(case: LlmCase) -> None:
-    long = "fact " * 40_000
-    async with case.opened() as (llm, vendor):
-        assert said(await ask(llm, ChatRequest((SYSTEM, Message("user", long))))) == vendor.reply
-    assert vendor.asked[-1].messages == (("user", long),)
+@every_vendor
+async def test_a_long_prompt_goes_whole(far: Llm) -> None:
+    async with far.opened() as (llm, vendor):
+        facts = Message("user", "fact " * (2_000 if vendor is None else 40_000))
+        request = asked_to_say(OPENING, vendor)
+        request = replace(
+            request, messages=(SYSTEM, facts, Message("assistant", "Yes?"), request.messages[-1])
+        )
+        assert far.alike(said(await ask(llm, request)), OPENING)
+    if vendor is not None:
+        assert vendor.asked[-1].messages == tuple((each.role, each.content) for each in request.messages[1:])
 
 
 @vendors
@@ -430,26 +467,26 @@ async def test_nobody_listens(case: LlmCase) -> None:
             await ask(llm)
 
 
-@vendors
-async def test_a_wrong_key_is_said_so(case: LlmCase) -> None:
-    async with case.opened(key="wrong-key") as (llm, _):
+@every_vendor
+async def test_a_wrong_key_is_said_so(far: Llm) -> None:
+    async with far.opened(key=WRONG_KEY) as (llm, _):
         with pytest.raises(ProviderRefusesUs, match="key"):
             await ask(llm)
         health = await llm.check()
         assert not health.ok
-        assert "wrong-key" not in health.detail
+        assert WRONG_KEY not in health.detail
 
 
-@vendors
-async def test_an_unknown_model_is_an_operators_matter(case: LlmCase) -> None:
-    async with replace(case, model="no-such-model").opened() as (llm, _):
+@every_vendor
+async def test_an_unknown_model_is_an_operators_matter(far: Llm) -> None:
+    async with far.opened(model="no-such-model") as (llm, _):
         with pytest.raises(ProviderRefusesUs, match="no-such-model"):
             await ask(llm)
 
 
-@vendors
-async def test_the_vendor_refuses_a_wrong_request(case: LlmCase) -> None:
-    async with case.opened() as (llm, _):
+@every_vendor
+async def test_the_vendor_refuses_a_wrong_request(far: Llm) -> None:
+    async with far.opened() as (llm, _):
         with pytest.raises(ProviderRejected):
             await ask(llm, ChatRequest(()))
 
@@ -457,7 +494,7 @@ async def test_the_vendor_refuses_a_wrong_request(case: LlmCase) -> None:
 @pytest.mark.parametrize(
     ("name", "request_"),
     [
-        ("openai", replace(ASKED, temperature=3.0)),
+        ("openai gpt-4.1-mini", replace(ASKED, temperature=3.0)),
         ("groq", replace(ASKED, stop=("a", "b", "c", "d", "e"))),
         ("anthropic", replace(ASKED, tools=(Tool("book", "", {"type": "string"}),))),
         ("gemini", replace(ASKED, max_tokens=0)),
@@ -470,65 +507,80 @@ async def test_the_vendors_reason_is_told(name: str, request_: ChatRequest) -> N
     assert "\n" not in str(caught.value)
 
 
-@vendors
-async def test_cancelling_hangs_up(case: LlmCase) -> None:
-    async with case.opened() as (llm, vendor):
-        await cancelled_midway(vendor, ask(llm))
+@every_vendor
+async def test_cancelling_hangs_up(far: Llm) -> None:
+    async with far.opened() as (llm, vendor):
+        request = asked_to_say(OPENING, vendor)
+        await far.cancel(vendor, ask(llm, request))
+        assert far.alike(said(await ask(llm, request)), OPENING)  # and it serves again
 
 
-@vendors
-async def test_cancelling_in_mid_reply_hangs_up(case: LlmCase) -> None:
-    async with case.opened() as (llm, vendor):
-        vendor.rest.clear()
+@every_vendor
+async def test_cancelling_in_mid_reply_hangs_up(far: Llm) -> None:
+    async with far.opened() as (llm, vendor):
+        request = asked_to_say(OPENING, vendor)
+        if vendor is not None:
+            vendor.rest.clear()
         begun = asyncio.Event()
 
         async def listen() -> None:
-            async for _ in llm.generate(ASKED):
+            async for _ in llm.generate(request):
                 begun.set()
+                await asyncio.sleep(0)  # a reply that came all at once is cancelled too
 
         task = asyncio.create_task(listen())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(5 if vendor is not None else 30):
             await begun.wait()
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()
-        assert await hung_up(vendor)
-
-
-@vendors
-async def test_leaving_early_hangs_up_and_disturbs_nobody(case: LlmCase) -> None:
-    async with case.opened() as (llm, vendor):
-        vendor.rest.clear()
-        async with aclosing(llm.generate(ASKED)) as other:
-            first = await anext(other)
-            async with aclosing(llm.generate(ASKED)) as deltas:
-                await anext(deltas)
+        if vendor is not None:
             assert await hung_up(vendor)
             vendor.rest.set()
-            assert first.text + said([delta async for delta in other]) == vendor.reply
+        assert far.alike(said(await ask(llm, request)), OPENING)
 
 
-@vendors
-async def test_several_are_served_at_once(case: LlmCase) -> None:
-    async with case.opened() as (llm, vendor):
-        vendor.rest.clear()
+@every_vendor
+async def test_leaving_early_hangs_up_and_disturbs_nobody(far: Llm) -> None:
+    async with far.opened() as (llm, vendor):
+        request = asked_to_say(OPENING, vendor)
+        if vendor is not None:
+            vendor.rest.clear()
+        async with aclosing(llm.generate(request)) as other:
+            first = await anext(other)
+            async with aclosing(llm.generate(request)) as deltas:
+                await anext(deltas)
+            if vendor is not None:
+                assert await hung_up(vendor)
+                vendor.rest.set()
+            assert far.alike(first.text + said([delta async for delta in other]), OPENING)
+
+
+@every_vendor
+async def test_several_are_served_at_once(far: Llm) -> None:
+    async with far.opened() as (llm, vendor):
+        request = asked_to_say(OPENING, vendor)
+        if vendor is not None:
+            vendor.rest.clear()
         async with AsyncExitStack() as stack:
-            streams = [await stack.enter_async_context(aclosing(llm.generate(ASKED))) for _ in range(4)]
+            streams = [await stack.enter_async_context(aclosing(llm.generate(request))) for _ in range(4)]
             firsts = await asyncio.gather(*(anext(stream) for stream in streams))
-            assert vendor.in_flight == len(streams)
-            vendor.rest.set()
+            if vendor is not None:
+                assert vendor.in_flight == len(streams)
+                vendor.rest.set()
             for first, stream in zip(firsts, streams, strict=True):
-                assert said([first, *[delta async for delta in stream]]) == vendor.reply
+                assert far.alike(said([first, *[delta async for delta in stream]]), OPENING)
 
 
-@models
-async def test_health(case: LlmCase) -> None:
-    async with case.opened() as (llm, vendor):
+@every_model
+async def test_health(far: Llm) -> None:
+    async with far.opened() as (llm, vendor):
         health = await llm.check()
         assert health.ok, health.detail
         assert health.latency_ms >= 0
-        vendor.fault = Fault.SERVER_ERROR
-        assert not (await llm.check()).ok
+        if vendor is not None:
+            vendor.fault = Fault.SERVER_ERROR
+            assert not (await llm.check()).ok
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,7 +28,7 @@ from engine.providers.tts.openai import OpenAiTts
 from engine.providers.tts.vendor import VendorTts
 from engine.providers.vendor import VendorOptions
 from tests.vendors.azure_tts import AzureSpeech
-from tests.vendors.contract import FAULTS, Case, cancelled_midway, hung_up
+from tests.vendors.contract import FAULTS, WRONG_KEY, Case, FarEnd, both_ends, hung_up
 from tests.vendors.elevenlabs import ElevenLabs
 from tests.vendors.google_tts import GoogleSpeech, wav
 from tests.vendors.openai_speech import OpenAiSpeech
@@ -102,11 +101,9 @@ VENDORS: dict[str, Ways] = {
     "azure": AZURE,
 }
 vendors = pytest.mark.parametrize("ways", VENDORS.values(), ids=VENDORS.keys())
-streaming = pytest.mark.parametrize(
-    "ways",
-    [ways for ways in VENDORS.values() if ways.streams],
-    ids=[k for k, v in VENDORS.items() if v.streams],
-)
+Tts = FarEnd[VendorTts, SpeechSimulator]
+every_vendor = both_ends("tts", {name: ways.case for name, ways in VENDORS.items()})
+every_streaming = both_ends("tts", {name: v.case for name, v in VENDORS.items() if v.streams}, "google")
 
 TEXT = "We are open from nine to five."
 HELLO = SpeechRequest(TEXT)
@@ -123,57 +120,55 @@ def pitch_hz(speech: Speech) -> float:
     return float(crossings * SAMPLE_RATE_HZ / 2 / middle.size)
 
 
-@asynccontextmanager
-async def opened(ways: Ways, **options: Any) -> AsyncIterator[tuple[VendorTts, SpeechSimulator]]:
-    """As `Case.opened`, with other options."""
-    simulator = ways.case.simulator()
-    async with simulator.serving() as url:
-        client = ways.case.client(replace(ways.case.options(url), **options))
-        try:
-            yield client, simulator
-        finally:
-            await client.close()
-
-
-@vendors
-async def test_a_text_is_spoken(ways: Ways) -> None:
-    async with ways.case.opened() as (tts, vendor):
+@every_vendor
+async def test_a_text_is_spoken(far: Tts) -> None:
+    async with far.opened() as (tts, vendor):
         speech = await tts.synthesise(HELLO)
-    assert (speech.voice, speech.encoding, speech.rate_hz) == (tts.default_voice, "mulaw", 8_000)
+        assert (speech.encoding, speech.rate_hz) == ("mulaw", 8_000)
+        assert speech.voice == tts.voice(HELLO)
     assert speech.served_by == f"{tts.name}/{tts.model}"
-    assert vendor.spoken[-1].text == TEXT
-    assert (vendor.spoken[-1].voice, vendor.spoken[-1].speed) == (tts.default_voice, 1.0)
-    # Trimmed: no more silence than a piece has, of what the vendor sent around the tone.
-    assert len(speech.audio) / 8 == pytest.approx(LEAD_MS + tone_ms(TEXT) + SENTENCE_TAIL_MS, abs=12)
-    assert pitch_hz(speech) == pytest.approx(TONE_HZ, abs=2)
+    assert 1_000 < len(speech.audio) / 8 < 5_000  # seven words, without the silence around them
     audible = ulaw_to_float(speech.audio)[800:-1_600]
-    assert 10 * np.log10(np.mean(np.square(audible))) == pytest.approx(-20, abs=0.5)
+    assert 10 * np.log10(np.mean(np.square(audible))) == pytest.approx(-20, abs=0.5 if vendor else 6)
+    if vendor is not None:
+        assert speech.voice == tts.default_voice
+        assert vendor.spoken[-1].text == TEXT
+        assert (vendor.spoken[-1].voice, vendor.spoken[-1].speed) == (tts.default_voice, 1.0)
+        # Trimmed: no more silence than a piece has, of what the vendor sent around the tone.
+        assert len(speech.audio) / 8 == pytest.approx(LEAD_MS + tone_ms(TEXT) + SENTENCE_TAIL_MS, abs=12)
+        assert pitch_hz(speech) == pytest.approx(TONE_HZ, abs=2)
 
 
-@streaming
-async def test_the_first_piece_comes_before_the_last_is_sent(ways: Ways) -> None:
-    async with ways.case.opened() as (tts, vendor):
-        vendor.rest.clear()
+@every_streaming
+async def test_the_first_piece_comes_before_the_last_is_sent(far: Tts) -> None:
+    async with far.opened() as (tts, vendor):
+        if vendor is not None:
+            vendor.rest.clear()
         async with aclosing(tts.stream(HELLO)) as stream:
             first = await anext(stream)
-            assert not vendor.rest.is_set()
-            vendor.rest.set()
+            if vendor is not None:
+                assert not vendor.rest.is_set()
+                vendor.rest.set()
             rest = [piece async for piece in stream]
     assert first
     assert rest
     heard = ulaw_to_float(first + b"".join(rest))
-    assert heard.size / 8 == pytest.approx(tone_ms(TEXT) + 300, abs=2)  # with the vendor's own silences
-    assert np.abs(heard).max() == pytest.approx(8_000 / 32_768, abs=0.02)
+    assert 1_000 < heard.size / 8 < 6_000
+    if vendor is not None:
+        assert heard.size / 8 == pytest.approx(tone_ms(TEXT) + 300, abs=2)  # with the vendor's own silences
+        assert np.abs(heard).max() == pytest.approx(8_000 / 32_768, abs=0.02)
 
 
-@vendors
-async def test_voices_are_listed(ways: Ways) -> None:
-    async with ways.case.opened() as (tts, vendor):
+@every_vendor
+async def test_voices_are_listed(far: Tts) -> None:
+    async with far.opened() as (tts, vendor):
         listed = await tts.voices()
-        assert {voice.id for voice in listed} == set(vendor.voices)
-        assert len(listed) == len(vendor.voices)
+        assert listed
         assert all(voice.name for voice in listed)
-        assert tts.default_voice in vendor.voices
+        if vendor is not None:
+            assert {voice.id for voice in listed} == set(vendor.voices)
+            assert len(listed) == len(vendor.voices)
+            assert tts.default_voice in vendor.voices
 
 
 async def test_voices_say_what_they_speak() -> None:
@@ -207,7 +202,7 @@ async def test_which_voice_speaks(ways: Ways) -> None:
         ):
             speech = await tts.synthesise(replace(HELLO, voice=asked))
             assert (speech.voice, vendor.spoken[-1].voice) == (speaks, speaks), asked
-    async with opened(ways, voice=ways.voice) as (tts, vendor):
+    async with ways.case.opened(voice=ways.voice) as (tts, vendor):
         await tts.synthesise(replace(HELLO, voice="en_US-amy-medium"))
         assert vendor.spoken[-1].voice == ways.voice
 
@@ -222,12 +217,13 @@ async def test_an_unknown_voice_is_refused(ways: Ways) -> None:
         assert not vendor.spoken
 
 
-@vendors
-async def test_an_unknown_model_is_refused(ways: Ways) -> None:
-    async with replace(ways.case, model="no-such-model").opened() as (tts, vendor):
+@every_vendor
+async def test_an_unknown_model_is_refused(far: Tts) -> None:
+    async with far.opened(model="no-such-model") as (tts, vendor):
         with pytest.raises((ProviderRefusesUs, ProviderRejected)):
             await tts.synthesise(HELLO)
-        assert not vendor.spoken
+        if vendor is not None:
+            assert not vendor.spoken
 
 
 @vendors
@@ -330,14 +326,14 @@ async def test_openai_is_told_the_language_and_the_manner() -> None:
 async def test_google_s_pitch_is_for_voices_that_have_one() -> None:
     with pytest.raises(ConfigurationError, match="pitch"):
         GoogleTts(VendorOptions(api_key="k", extra={"pitch": 2}))
-    async with opened(GOOGLE, voice="en-US-Neural2-C", extra={"pitch": 2}) as (tts, vendor):
+    async with GOOGLE.case.opened(voice="en-US-Neural2-C", extra={"pitch": 2}) as (tts, vendor):
         await tts.synthesise(HELLO)
         assert vendor.spoken[-1].options == {"pitch": 2.0}
         await tts.synthesise(replace(HELLO, voice="google:en-US-Chirp3-HD-Kore"))
         assert vendor.spoken[-1].options == {}
 
 
-@vendors
+@every_vendor
 @pytest.mark.parametrize(
     "text",
     [
@@ -346,10 +342,11 @@ async def test_google_s_pitch_is_for_voices_that_have_one() -> None:
         "A line\nand another\tone",
     ],
 )
-async def test_any_text_arrives_as_it_is(ways: Ways, text: str) -> None:
-    async with ways.case.opened() as (tts, vendor):
-        await tts.synthesise(SpeechRequest(text))
-        assert vendor.spoken[-1].text == text
+async def test_any_text_arrives_as_it_is(far: Tts, text: str) -> None:
+    async with far.opened() as (tts, vendor):
+        assert (await tts.synthesise(SpeechRequest(text))).audio
+        if vendor is not None:
+            assert vendor.spoken[-1].text == text
 
 
 @vendors
@@ -359,24 +356,29 @@ async def test_what_cannot_be_written_is_left_out(ways: Ways) -> None:
         assert vendor.spoken[-1].text == "One two  and half a truck  ."
 
 
-@vendors
+@every_vendor
 @pytest.mark.parametrize("text", ["", "  \n", "...", "?! — …", "🎉", "\x00"])
-async def test_nothing_to_speak_asks_nobody(ways: Ways, text: str) -> None:
-    async with ways.case.opened() as (tts, vendor):
+async def test_nothing_to_speak_asks_nobody(far: Tts, text: str) -> None:
+    async with far.opened() as (tts, vendor):
         speech = await tts.synthesise(SpeechRequest(text))
-        assert (speech.audio, speech.voice) == (b"", tts.default_voice)
+        assert (speech.audio, speech.voice) == (b"", tts.voice(HELLO))
         assert await pieces(tts, SpeechRequest(text)) == []
-        assert not vendor.seen
+        if vendor is not None:
+            assert not vendor.seen
 
 
-@vendors
-async def test_a_text_that_is_too_long_is_refused(ways: Ways) -> None:
-    async with ways.case.opened() as (tts, vendor):
+@every_vendor
+async def test_a_text_that_is_too_long_is_refused(far: Tts) -> None:
+    async with far.opened() as (tts, vendor):
         with pytest.raises(ProviderRejected, match=f"{tts.longest}"):
             await tts.synthesise(SpeechRequest("a" * (tts.longest + 1)))
-        assert not vendor.seen
-        await tts.synthesise(SpeechRequest("a" * 1_500))  # more than an agent says in one piece
-        assert len(vendor.spoken[-1].text) == 1_500
+        long = (f"{TEXT} " * 50)[:1_500]  # more than an agent says in one piece
+        if vendor is not None:
+            assert not vendor.seen
+        speech = await tts.synthesise(SpeechRequest(long))
+        assert len(speech.audio) > 50 * 8_000
+        if vendor is not None:
+            assert vendor.spoken[-1].text == long
 
 
 @pytest.mark.parametrize("ways", [ELEVENLABS, OPENAI, GOOGLE], ids=["elevenlabs", "openai", "google"])
@@ -418,48 +420,53 @@ async def test_nobody_listens(ways: Ways) -> None:
         assert not (await tts.check()).ok
 
 
-@vendors
-async def test_a_wrong_key_is_said_so(ways: Ways) -> None:
-    async with ways.case.opened(key="wrong-key") as (tts, _):
+@every_vendor
+async def test_a_wrong_key_is_said_so(far: Tts) -> None:
+    async with far.opened(key=WRONG_KEY) as (tts, _):
         with pytest.raises(ProviderRefusesUs, match="key") as caught:
             await tts.synthesise(HELLO)
-        assert "wrong-key" not in str(caught.value)
+        assert WRONG_KEY not in str(caught.value)
         health = await tts.check()
         assert not health.ok
-        assert "wrong-key" not in health.detail
-    assert KEY not in repr(tts.options)
+        assert WRONG_KEY not in health.detail
+    assert WRONG_KEY not in repr(tts.options)
 
 
-@vendors
-async def test_cancelling_hangs_up(ways: Ways) -> None:
-    async with ways.case.opened() as (tts, vendor):
-        await cancelled_midway(vendor, tts.synthesise(HELLO))
+@every_vendor
+async def test_cancelling_hangs_up(far: Tts) -> None:
+    async with far.opened() as (tts, vendor):
+        await far.cancel(vendor, tts.synthesise(HELLO))
+        assert (await tts.synthesise(HELLO)).audio  # and it serves again
 
 
-@streaming
-async def test_leaving_a_stream_early_hangs_up(ways: Ways) -> None:
-    async with opened(ways, connections=1) as (tts, vendor):
-        vendor.rest.clear()
+@every_streaming
+async def test_leaving_a_stream_early_hangs_up(far: Tts) -> None:
+    async with far.opened(connections=1) as (tts, vendor):
+        if vendor is not None:
+            vendor.rest.clear()
         stream = tts.stream(HELLO)
         assert await anext(stream)
-        assert not vendor.hung_up.is_set()
+        if vendor is not None:
+            assert not vendor.hung_up.is_set()
         await stream.aclose()
-        assert await hung_up(vendor)
-        vendor.rest.set()
+        if vendor is not None:
+            assert await hung_up(vendor)
+            vendor.rest.set()
         assert (await tts.synthesise(HELLO)).audio  # on the one connection that there is
 
 
-@vendors
-async def test_health(ways: Ways) -> None:
-    async with ways.case.opened() as (tts, vendor):
+@every_vendor
+async def test_health(far: Tts) -> None:
+    async with far.opened() as (tts, vendor):
         health = await tts.check()
         assert health.ok, health.detail
         assert tts.model in health.detail
-        assert [one.text for one in vendor.spoken] == ["Hello."], (
-            "to list voices would not show that they speak"
-        )
-        vendor.fault = Fault.SERVER_ERROR
-        assert not (await tts.check()).ok
+        if vendor is not None:
+            assert [one.text for one in vendor.spoken] == ["Hello."], (
+                "to list voices would not show that they speak"
+            )
+            vendor.fault = Fault.SERVER_ERROR
+            assert not (await tts.check()).ok
 
 
 async def test_openai_s_health_tells_a_model_that_is_gone() -> None:

@@ -1,7 +1,8 @@
 """Language models by OpenAI.
 
 Sources (read 2026-11-28): developers.openai.com/api/docs, "Chat Completions", "Reasoning models" and
-"Deprecations"; help.openai.com/en/articles/20001600 (from GPT-4.x to GPT-6 Luna).
+"Deprecations"; help.openai.com/en/articles/20001600-migrating-from-gpt-4x-to-gpt-6-luna: what follows
+gpt-4.1-mini, and begins best when it is told not to think.
 """
 
 from __future__ import annotations
@@ -21,14 +22,11 @@ _LOWEST_EFFORT = ((re.compile(r"o\d"), "low"), (re.compile(r"gpt-5(-|$)"), "mini
 
 
 class OpenAiLlm(VendorLlm):
-    """`reasoning_effort`: for models that think, other than the least that they can be told.
-
-    The default model is shut down on 2027-01-14; OpenAI's replacement for it is gpt-6-luna.
-    """
+    """`reasoning_effort`: for models that think, other than the least that they can be told."""
 
     name: ClassVar[str] = "openai"
     default_base_url: ClassVar[str] = "https://api.openai.com/v1"
-    default_model: ClassVar[str] = "gpt-4.1-mini"
+    default_model: ClassVar[str] = "gpt-6-luna"
     extras: ClassVar[frozenset[str]] = frozenset({"reasoning_effort"})
 
     def __init__(self, options: VendorOptions) -> None:

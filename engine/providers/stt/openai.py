@@ -3,6 +3,11 @@
 Source: platform.openai.com/docs/api-reference/audio/createTranscription. The request is multipart: `file`,
 `model`, `language` (ISO 639-1), `response_format`. Only whisper models answer with `verbose_json`, which has
 words and confidences; the others answer with plain `json`.
+
+OpenAI shuts down the whisper and gpt-4o models behind this API on 2027-02-26, the default among them
+(developers.openai.com/api/docs/deprecations, read 2026-11-28). What follows them, gpt-transcribe, takes
+`languages` instead of `language` (developers.openai.com/cookbook/examples/
+migrating_from_whisper_to_gpt_transcribe), which is not sent here yet.
 """
 
 from __future__ import annotations
