@@ -11,19 +11,20 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import RayActorError, RayError
 
 from actors import NAMESPACE
+from actors.listening import Ear, Ears, RemoteSession
 from engine.config import settings
 from engine.errors import ConfigurationError, ProviderError, ProviderTimeout, ProviderUnavailable
 from engine.logs import set_up_logging
 from engine.providers.base import ChatDelta, ChatRequest, Speech, SpeechRequest, SttSession, Transcript
 from engine.providers.installation import vendor
-from engine.providers.registry import Kind
+from engine.providers.registry import Kind, entry
 from engine.providers.stt.session import BufferedSession
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class CloudActor:
         self._guarded: OrderedDict[str, GuardedVendor] = OrderedDict()
         self._used = time.monotonic()
         self._closing: set[asyncio.Task[None]] = set()
+        self._ears = Ears(lambda ear: self._of(ear.sealed).listen(ear.language), name)
         self._reaper = asyncio.create_task(self._end_when_idle(idle_s))
 
     async def ready(self, sealed: str) -> None:
@@ -63,6 +65,17 @@ class CloudActor:
 
     async def transcribe(self, sealed: str, audio: bytes, language: str) -> Transcript:
         return await self._of(sealed).transcribe(audio, language)
+
+    async def push(self, ear: Ear, at: int, audio: bytes) -> None:
+        """What a caller is saying: `finish` tells what went wrong."""
+        with suppress(ProviderError, ConfigurationError):
+            self._ears.push(ear, at, audio)
+
+    async def finish(self, ear: Ear, end: int) -> Transcript:
+        return await self._ears.finish(ear, end)
+
+    async def hang_up(self, ear: Ear) -> None:
+        await self._ears.hang_up(ear)
 
     async def generate(self, sealed: str, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
         async with aclosing(self._of(sealed).generate(request)) as deltas:
@@ -99,7 +112,7 @@ class CloudActor:
     async def _end_when_idle(self, idle_s: float) -> None:
         while True:
             left = self._used + idle_s - time.monotonic()
-            if left <= 0 and not any(one.at_once for one in self._guarded.values()):
+            if left <= 0 and not self._ears and not any(one.at_once for one in self._guarded.values()):
                 break
             await asyncio.sleep(max(left, 1.0))
         log.info("%s %s is not used any more: its actor ends", self._kind, self._name)
@@ -157,8 +170,29 @@ class CloudProvider:
     def abandoned(self) -> None:
         """The actor knows."""
 
+    @property
+    def live(self) -> bool:
+        return entry(self._kind, self._name).live
+
     def session(self, *, language: str = "en") -> SttSession:
-        return BufferedSession(self._transcribe, language=language, provider=self._name)
+        if not self.live:
+            return BufferedSession(self._transcribe, language=language, provider=self._name)
+        own = {"sealed": self._sealed, "language": language, "provider": self._name}
+        return RemoteSession(self._actor, self._heard, **own)
+
+    async def _heard(self, reference: Any) -> Transcript:
+        """The answer of an actor that has the session: no other can be asked instead."""
+        try:
+            with self._mapped_errors():
+                transcript: Transcript = await reference
+                return transcript
+        except asyncio.CancelledError:
+            ray.cancel(reference)
+            raise
+        except ProviderUnavailable as error:
+            if isinstance(error.__cause__, RayActorError):
+                self._handle = None
+            raise
 
     async def _transcribe(self, audio: bytes, language: str) -> Transcript:
         transcript: Transcript = await self._ask(

@@ -41,6 +41,8 @@ _LOST = (RayError, RayServeException, RpcError)
 class LocalStt:
     """Whisper decodes at `finish`, so a session is a buffer on this side."""
 
+    live = False
+
     def __init__(self, handle: Any) -> None:
         self._handle = handle
 

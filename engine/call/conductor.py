@@ -145,6 +145,7 @@ class Conductor:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._work.close()
 
     # The edge's side
 
@@ -161,7 +162,7 @@ class Conductor:
             case ev.CallerAudio(at, ulaw):
                 self._position = max(self._position, at + len(ulaw))
                 if at + len(ulaw) > self._ignore_before:
-                    self._utterance.push(at, ulaw)
+                    self._work.hear(self._utterance.push(at, ulaw))
             case ev.CallerSpoke(at) | ev.CallerPaused(at) if at <= self._ignore_before:
                 pass  # said again for a turn that already stands in the journal
             case _:
@@ -241,6 +242,7 @@ class Conductor:
                 self._work.cancel(key)
             case cmd.EndUtterance():
                 self._utterance.clear()
+                self._work.end_utterance()
                 self._effects.put_nowait(_Settle(self._handled))
             case cmd.Tell() if not self.spec.events:
                 pass

@@ -19,8 +19,8 @@ class Utterance:
         self._audio = bytearray()
         self._end: int | None = None
 
-    def push(self, at: int, ulaw: bytes) -> None:
-        """Add a piece that starts at sample `at` of the call; what overlaps was heard before."""
+    def push(self, at: int, ulaw: bytes) -> bytes:
+        """Add a piece that starts at sample `at` of the call; returns what of it was not heard before."""
         if self._end is not None:
             gap = at - self._end
             if gap < 0:
@@ -29,6 +29,7 @@ class Utterance:
         self._audio += ulaw
         self._end = max(at + len(ulaw), self._end or 0) if ulaw else self._end
         del self._audio[:-MAX_SAMPLES]
+        return ulaw
 
     def audio(self) -> bytes:
         return bytes(self._audio)

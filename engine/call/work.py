@@ -15,7 +15,8 @@ from engine.dialog import commands as cmd
 from engine.dialog import events as ev
 from engine.dialog.prompt import warm_up
 from engine.errors import ProviderError, ProviderTimeout
-from engine.providers.base import ChatDelta, Speech, SpeechRequest
+from engine.providers.base import ChatDelta, Speech, SpeechRequest, Transcript
+from engine.providers.stt.listener import LiveListener
 from engine.speech.normalise import normalise
 
 log = logging.getLogger("parley.call")
@@ -48,6 +49,26 @@ class Work:
         self._emit = emit
         self._kept = {} if kept is None else kept
         self._running: dict[tuple[ev.Stage, int | str], asyncio.Task[None]] = {}
+        self._listener: LiveListener | None = None
+
+    def hear(self, audio: bytes) -> None:
+        """The caller speaks: a provider that listens live hears it at once."""
+        if not self._services.stt.live or not audio:
+            return
+        if self._listener is None:
+            self._listener = LiveListener(self._services.stt, self._spec.agent.language)
+        self._listener.push(audio)
+
+    def end_utterance(self) -> None:
+        """What comes next is of another turn."""
+        if self._listener is not None:
+            self._spawn(self._listener.close(), f"close utterance {self._spec.call_id}")
+            self._listener = None
+
+    async def close(self) -> None:
+        """The call is over, and nobody listens any more."""
+        if self._listener is not None:
+            await self._listener.close()
 
     def start(self, command: WorkCommand, utterance: bytes) -> None:
         """Begin; `utterance` is the caller's audio so far, mu-law."""
@@ -126,14 +147,21 @@ class Work:
                 log.warning("call %s: last words are not at hand: %s", self._spec.call_id, error or "timeout")
 
     async def _transcribe(self, attempt: int, audio: bytes) -> None:
+        if self._listener is not None:
+            async with asyncio.timeout(self._deadlines.transcribe):
+                transcript = await self._listener.transcript()
+        else:
+            transcript = await self._transcribe_whole(audio)
+        self._emit(ev.Transcribed(attempt, transcript))
+
+    async def _transcribe_whole(self, audio: bytes) -> Transcript:
         session = self._services.stt.session(language=self._spec.agent.language)
         try:
             session.push(audio)
             async with asyncio.timeout(self._deadlines.transcribe):
-                transcript = await session.finish()
+                return await session.finish()
         finally:
             await session.close()
-        self._emit(ev.Transcribed(attempt, transcript))
 
     async def _score(self, attempt: int, audio: bytes) -> None:
         async with asyncio.timeout(self._deadlines.score):

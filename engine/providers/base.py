@@ -71,6 +71,11 @@ class SttSession(Protocol):
 
 
 class SpeechToText(Protocol):
+    @property
+    def live(self) -> bool:
+        """Whether it listens while the caller speaks, and wants audio as it comes."""
+        ...
+
     def session(self, *, language: str = "en") -> SttSession: ...
 
 

@@ -28,7 +28,7 @@ class Entry:
     for the local deployment.
 
     `key`: the setting that holds the vendor's key, in lower case and without PARLEY_. `needs`: what its
-    module imports of the `cloud` extra.
+    module imports of the `cloud` extra. `live`: speech to text that listens while the caller speaks.
     """
 
     kind: Kind
@@ -36,6 +36,7 @@ class Entry:
     target: str = ""
     key: str = ""
     needs: str = ""
+    live: bool = False
 
     @property
     def local(self) -> bool:
@@ -58,8 +59,8 @@ ENTRIES: tuple[Entry, ...] = (
     Entry("stt", LOCAL),
     Entry("stt", "groq", "groq:GroqStt", "groq_api_key"),
     Entry("stt", "openai", "openai:OpenAiStt", "openai_api_key"),
-    Entry("stt", "deepgram", "deepgram:DeepgramStt", "deepgram_api_key"),
-    Entry("stt", "assemblyai", "assemblyai:AssemblyAiStt", "assemblyai_api_key"),
+    Entry("stt", "deepgram", "deepgram:DeepgramStt", "deepgram_api_key", live=True),
+    Entry("stt", "assemblyai", "assemblyai:AssemblyAiStt", "assemblyai_api_key", live=True),
     Entry("llm", LOCAL),
     Entry("llm", "groq", "groq:GroqLlm", "groq_api_key"),
     Entry("llm", "openai", "openai:OpenAiLlm", "openai_api_key"),

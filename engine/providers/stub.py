@@ -71,6 +71,8 @@ def read_delays(text: str, environment: str) -> StubDelays:
 class StubStt:
     """Hears `QUESTION` in any audio, and nothing where there is none."""
 
+    live = False
+
     def __init__(self, delays: StubDelays) -> None:
         self._delays = delays
 

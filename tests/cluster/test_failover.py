@@ -19,7 +19,7 @@ from engine.store import put_company
 from models.agent import Example, Providers
 from tests.cluster.conftest import Note
 from tests.cluster.site import CLINIC, Site, eventually
-from tests.cluster.talk import ANSWER_S, Judge, answer_since, ask, call_id, greeted
+from tests.cluster.talk import ANSWER_S, Judge, answer_since, ask, call_id, greeted, meanwhile
 from tests.cluster.vendors import Vendors
 from tests.vendors.simulator import Fault
 
@@ -73,6 +73,7 @@ def well(vendors: Vendors) -> None:
     vendors.well()
     for llm in (vendors.llm_groq, vendors.llm_openai):
         llm.reply, llm.goes_on, llm.dies = REPLY, "", False
+    vendors.stt_assemblyai.too_fast = False
     for stt in (vendors.stt_groq, vendors.stt_openai):
         stt.text = "How much does a cleaning cost?"
 
@@ -93,6 +94,38 @@ async def test_a_call_on_vendors_alone(server: Site, vendors: Vendors) -> None:
     assert vendors.llm_groq.asked
     assert vendors.stt_groq.heard[-1]["seconds"] > 0.5
     assert vendors.tts_openai.spoken
+
+
+async def test_a_live_vendor_hears_the_caller_speak(server: Site, vendors: Vendors) -> None:
+    agent = await publish(server, "live", stt=("assemblyai", "local"))
+    live = vendors.stt_assemblyai
+    live.text = "How much does a cleaning cost?"
+    live.listening.clear()
+    async with server.dial(agent=agent) as caller:
+        await greeted(caller)
+        async with meanwhile(ask(caller, QUESTION)) as asking:
+            assert await asyncio.to_thread(live.listening.wait, ANSWER_S)
+            assert not live.heard, "it hears before the caller has finished"
+            answer = await asking
+        assert answer.heard_as == live.text
+        assert "reply" in answer.kinds
+        call = call_id(caller)
+    (turn,) = [one for one in await server.entries(call, "heard") if one["turn"]]
+    assert turn["served"]["stt"].startswith("assemblyai")
+    assert "routes" not in turn
+    assert live.heard[-1]["seconds"] > 0.5
+
+
+async def test_a_live_vendor_that_breaks_off_is_stood_in_for(server: Site, vendors: Vendors) -> None:
+    agent = await publish(server, "live-lost", stt=("assemblyai", "local"))
+    vendors.stt_assemblyai.too_fast = True
+    async with server.dial(agent=agent) as caller:
+        await greeted(caller)
+        answer = await ask(caller, QUESTION)
+        assert "cleaning" in answer.heard_as.lower()
+        call = call_id(caller)
+    (route,) = await routes(server, call)
+    assert route["stt"] == [("assemblyai", "failed"), ("local", "answered")]
 
 
 async def test_a_reply_that_breaks_off_is_gone_on_with(server: Site, vendors: Vendors, note: Note) -> None:

@@ -1,4 +1,4 @@
-"""Simulated vendors for the server under test: two of each kind that a call can be made of."""
+"""Simulated vendors for the server under test: two of each kind that a call can be made of, and a live one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from tests.vendors.assemblyai import AssemblyAi
 from tests.vendors.elevenlabs import ElevenLabs
 from tests.vendors.groq_chat import GroqChat
 from tests.vendors.groq_transcription import GroqTranscription
@@ -15,7 +16,7 @@ from tests.vendors.openai_speech import OpenAiSpeech
 from tests.vendors.openai_transcription import OpenAiTranscription
 from tests.vendors.simulator import KEY, VendorSimulator
 
-PATHS = {"groq": "/openai/v1", "openai": "/v1", "elevenlabs": ""}
+PATHS = {"groq": "/openai/v1", "openai": "/v1", "elevenlabs": "", "assemblyai": ""}
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Vendors:
 
     stt_groq: GroqTranscription
     stt_openai: OpenAiTranscription
+    stt_assemblyai: AssemblyAi
     llm_groq: GroqChat
     llm_openai: OpenAiChat
     tts_elevenlabs: ElevenLabs
@@ -31,7 +33,8 @@ class Vendors:
     environ: Mapping[str, str]
 
     def all(self) -> Iterator[VendorSimulator]:
-        yield from (self.stt_groq, self.stt_openai, self.llm_groq, self.llm_openai)
+        yield from (self.stt_groq, self.stt_openai, self.stt_assemblyai)
+        yield from (self.llm_groq, self.llm_openai)
         yield from (self.tts_elevenlabs, self.tts_openai)
 
     def well(self) -> None:
@@ -46,6 +49,7 @@ def running_vendors() -> Iterator[Vendors]:
     simulators = {
         "stt:groq": GroqTranscription(),
         "stt:openai": OpenAiTranscription(),
+        "stt:assemblyai": AssemblyAi(),
         "llm:groq": GroqChat(),
         "llm:openai": OpenAiChat(),
         "tts:elevenlabs": ElevenLabs(),
@@ -57,6 +61,6 @@ def running_vendors() -> Iterator[Vendors]:
             for where, one in simulators.items()
         }
         environ = {"PARLEY_PROVIDER_OPTIONS": json.dumps(options)}
-        environ |= {f"PARLEY_{name}_API_KEY": KEY for name in ("GROQ", "OPENAI", "ELEVENLABS")}
+        environ |= {f"PARLEY_{name}_API_KEY": KEY for name in ("GROQ", "OPENAI", "ELEVENLABS", "ASSEMBLYAI")}
         named = {where.replace(":", "_"): one for where, one in simulators.items()}
         yield Vendors(**named, environ=environ)  # type: ignore[arg-type]

@@ -29,7 +29,7 @@ from engine.providers.base import (
     SpeechRequest,
     Transcript,
 )
-from engine.providers.stt.session import BufferedSession
+from engine.providers.stt.session import BufferedSession, Transcribe
 from models import AgentConfig, CallEvent
 
 FRAME = 160
@@ -44,9 +44,14 @@ def loudness_vad(chunk: NDArray[np.float32]) -> float:
 
 
 class Models:
-    """Every model of a call. `heard`: what the next utterance turns out to be; `answer`: what is said."""
+    """Every model of a call. `heard`: what the next utterance turns out to be; `answer`: what is said.
+
+    `live`: it listens while the caller speaks. `pushed`: bytes that each of its sessions was given.
+    """
 
     def __init__(self) -> None:
+        self.live = False
+        self.pushed: list[int] = []
         self.heard: list[str] = []
         self.answer = "We open at nine on weekdays. On Saturdays we open at ten in the morning."
         self.requests: list[ChatRequest] = []
@@ -55,7 +60,7 @@ class Models:
         self.hold_llm.set()
 
     def session(self, *, language: str = "en") -> BufferedSession:
-        return BufferedSession(self._transcribe, language=language)
+        return _Counted(self.pushed, self._transcribe, language=language)
 
     async def _transcribe(self, audio: bytes, language: str) -> Transcript:
         self.transcribed.append(len(audio))
@@ -84,6 +89,19 @@ class Models:
     async def synthesise(self, request: SpeechRequest) -> Speech:
         frames = -(-len(request.text) * SAMPLES_A_CHARACTER // FRAME)
         return Speech(LOUD * frames, request.voice)
+
+
+class _Counted(BufferedSession):
+    """`pushed`: gets another number, which grows."""
+
+    def __init__(self, pushed: list[int], transcribe: Transcribe, *, language: str) -> None:
+        super().__init__(transcribe, language=language)
+        self._pushed_here, self._place = pushed, len(pushed)
+        pushed.append(0)
+
+    def _take(self, audio: bytes) -> None:
+        super()._take(audio)
+        self._pushed_here[self._place] += len(audio)
 
 
 class MemoryJournal:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -30,6 +30,12 @@ async def greeted(bench: CallBench) -> None:
     await bench.socket.until(lambda: bench.socket.told("heard"))
 
 
+async def eventually(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
 def agent_said(bench: CallBench) -> list[str]:
     return [told["text"].strip() for told in bench.socket.told("agent")]
 
@@ -42,6 +48,46 @@ async def test_a_question_is_answered_and_journaled(bench: CallBench) -> None:
     assert " ".join(agent_said(bench)[1:]) == ANSWER
     assert [event.seq for event in bench.journal.events] == list(range(len(bench.journal.events)))
     assert bench.journal.of("heard")[-1]["text"] == ANSWER
+
+
+async def test_a_provider_that_listens_live_hears_the_caller_at_once(bench: CallBench) -> None:
+    models = bench.models
+    models.live, models.heard = True, ["When do you open?"]
+    await greeted(bench)
+    bench.socket.audio(LOUD, 25)
+    await eventually(lambda: sum(models.pushed) > 10 * FRAME)
+    assert models.transcribed == [], "the caller has not paused yet"
+    bench.socket.audio(QUIET, 15)
+    await bench.socket.until(lambda: len(bench.socket.told("heard")) == 2)
+    assert bench.journal.of("turn_ended")[0]["text"] == "When do you open?"
+    assert models.pushed == models.transcribed, "one session, and nothing was sent twice"
+
+
+async def test_a_turn_with_a_pause_is_heard_live_in_two_sessions(bench: CallBench) -> None:
+    models = bench.models
+    models.live, models.heard = True, ["When do you"]
+    await greeted(bench)
+    bench.socket.audio(LOUD, 25)
+    bench.socket.audio(QUIET, 6)
+    await eventually(lambda: len(models.transcribed) == 1)
+    await bench.ask("open?")
+    await bench.socket.until(lambda: len(bench.socket.told("heard")) == 2)
+    assert bench.journal.of("turn_ended")[-1]["text"] == "When do you open?"
+    assert len(models.pushed) == 2
+    await bench.ask("And on Sundays?")
+    await bench.socket.until(lambda: len(bench.socket.told("heard")) == 3)
+    assert bench.journal.of("turn_ended")[-1]["text"] == "And on Sundays?", "of another turn"
+
+
+async def test_a_live_session_ends_with_its_call(bench: CallBench) -> None:
+    models = bench.models
+    models.live = True
+    await greeted(bench)
+    bench.socket.audio(LOUD, 25)
+    await eventually(lambda: sum(models.pushed) > 0)
+    bench.socket.put(event="stop", stop={"accountSid": "AC1", "callSid": "CA1"})
+    await bench.tasks[0]
+    assert models.transcribed == []
 
 
 async def test_the_caller_hangs_up(bench: CallBench) -> None:

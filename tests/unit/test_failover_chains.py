@@ -145,6 +145,8 @@ def test_whole_words_lose_nothing(pieces: list[str]) -> None:
 
 
 class Listener:
+    live = False
+
     def __init__(self, text: str | ProviderError | None) -> None:
         self.text = text
         self.heard = 0

@@ -149,13 +149,23 @@ class _Chain(Generic[P]):
 
 
 class SttChain(_Chain[SpeechToText]):
-    """A SpeechToText: whole utterances go down the chain."""
+    """A SpeechToText: whole utterances go down the chain. It is live where the first of it is."""
+
+    @property
+    def live(self) -> bool:
+        return self._candidates[0].provider.live
 
     def session(self, *, language: str = "en") -> SttSession:
+        if self.live:
+            return _LiveSession(self._candidates[0].provider, self._transcribe, language)
         return BufferedSession(self._transcribe, language=language, provider="stt")
 
-    async def _transcribe(self, audio: bytes, language: str) -> Transcript:
+    async def _transcribe(self, audio: bytes, language: str, heard: SttSession | None = None) -> Transcript:
+        """`heard`: a session of the first provider that has the audio already."""
+
         async def ask(provider: SpeechToText) -> Transcript:
+            if heard is not None and provider is self._candidates[0].provider:
+                return await heard.finish()
             session = provider.session(language=language)
             try:
                 session.push(audio)
@@ -166,6 +176,24 @@ class SttChain(_Chain[SpeechToText]):
         run = self._run(self._candidates, self._rules.transcribe, ask)
         transcript, _ = await run.result()
         return replace(transcript, route=tuple(run.race.route))
+
+
+class _LiveSession(BufferedSession):
+    """The first provider listens while the caller speaks; the audio is kept for those behind it."""
+
+    def __init__(
+        self, first: SpeechToText, transcribe: Callable[..., Awaitable[Transcript]], language: str
+    ) -> None:
+        self._heard = first.session(language=language)
+        super().__init__(partial(transcribe, heard=self._heard), language=language, provider="stt")
+
+    def _take(self, audio: bytes) -> None:
+        super()._take(audio)
+        self._heard.push(audio)
+
+    async def close(self) -> None:
+        await super().close()
+        await self._heard.close()
 
 
 class TtsChain(_Chain[TextToSpeech]):

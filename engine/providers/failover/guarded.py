@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import AbstractContextManager, aclosing, contextmanager
 from typing import Any
 
 from engine.errors import ProviderError, ProviderTimeout
@@ -56,6 +56,15 @@ class GuardedVendor:
             finally:
                 await session.close()
 
+    def listen(self, language: str) -> SttSession:
+        """A session that listens while the caller speaks. Raises BreakerOpen, its `finish` ProviderErrors.
+
+        It counts as a request from its end on: before, the vendor owes nothing.
+        """
+        if self.state != "closed":
+            raise self._shut()
+        return _Listening(self._vendor.session(language=language), self._asked)
+
     async def generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
         with self._asked():
             async with aclosing(self._vendor.generate(request)) as deltas:
@@ -84,7 +93,7 @@ class GuardedVendor:
         now = time.monotonic()
         # No caller waits for a probe: a sample finds out, and until then others are asked.
         if self.state != "closed" or self.at_once >= self._most or not self._breaker.admit(now):
-            raise BreakerOpen(f"{self._name} is not asked for now", provider=self._name)
+            raise self._shut()
         self.requests += 1
         self.at_once += 1
         try:
@@ -100,6 +109,9 @@ class GuardedVendor:
         finally:
             self.at_once -= 1
             self._note()
+
+    def _shut(self) -> BreakerOpen:
+        return BreakerOpen(f"{self._name} is not asked for now", provider=self._name)
 
     def _note(self) -> None:
         """Where the breaker has opened, have it probed as soon as that is allowed."""
@@ -133,3 +145,17 @@ class GuardedVendor:
             raise
         else:
             self._breaker.probed(time.monotonic())
+
+
+class _Listening:
+    """A vendor's live session, whose end is a request like others."""
+
+    def __init__(self, session: SttSession, asked: Callable[[], AbstractContextManager[None]]) -> None:
+        self._session = session
+        self._asked = asked
+        self.push = session.push
+        self.close = session.close
+
+    async def finish(self) -> Transcript:
+        with self._asked():
+            return await self._session.finish()

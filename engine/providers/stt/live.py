@@ -31,6 +31,7 @@ from websockets.protocol import State
 
 from engine.errors import ConfigurationError, ProviderError, ProviderTimeout, ProviderUnavailable
 from engine.providers.base import Transcript
+from engine.providers.stt.outbox import Outbox
 from engine.providers.stt.session import LONGEST_S, UtteranceSession
 from engine.providers.stt.utterance import Utterance
 from engine.providers.stt.vendor import TELEPHONE, AudioFormat, VendorStt
@@ -67,6 +68,7 @@ class LiveStt(VendorStt):
     Its sessions belong to those who open them; `close` has nothing of its own to close.
     """
 
+    live = True
     path: str
 
     def __init__(self, options: VendorOptions) -> None:
@@ -126,7 +128,7 @@ class LiveSession(UtteranceSession):
         self._form = form
         self._language = language
         self._silence_s = vendor.options.silence_s
-        self._outbox = _Outbox()
+        self._outbox = Outbox()
 
     def _take(self, audio: bytes) -> None:
         if not audio:
@@ -200,36 +202,6 @@ class LiveSession(UtteranceSession):
             utterance.closed(code, closed.rcvd.reason if closed.rcvd else "")
         else:
             utterance.take(message)
-
-
-class _Outbox:
-    """Audio on its way out: put in without waiting, taken in pieces that the vendor takes."""
-
-    def __init__(self) -> None:
-        self._audio = bytearray()
-        self._ended = False
-        self._news = asyncio.Event()
-
-    def push(self, audio: bytes) -> None:
-        self._audio += audio
-        self._news.set()
-
-    def end(self) -> None:
-        self._ended = True
-        self._news.set()
-
-    def clear(self) -> None:
-        self._audio.clear()
-
-    async def take(self, smallest: int, largest: int) -> bytes:
-        """A multiple of `smallest` bytes up to `largest`; what is left, after the end; then nothing."""
-        while len(self._audio) < smallest and not self._ended:
-            self._news.clear()
-            await self._news.wait()
-        size = min(len(self._audio), largest) // smallest * smallest or len(self._audio)
-        piece = bytes(self._audio[:size])
-        del self._audio[:size]
-        return piece
 
 
 def _hang_up(socket: ClientConnection, utterance: Utterance) -> None:

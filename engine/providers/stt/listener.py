@@ -1,0 +1,89 @@
+"""A turn that is transcribed while the caller speaks, by a provider whose sessions listen live.
+
+A vendor's session ends with the utterance that it was opened for, but a turn may go on after a pause. So each
+stretch of speech between two pauses has a session of its own, and the turn's transcript is theirs, joined.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from engine.errors import ProviderRejected
+from engine.providers.base import SpeechToText, SttSession, Transcript
+
+
+class LiveListener:
+    """One turn of one caller. Owns a session while the caller speaks, and a task for each that was ended."""
+
+    def __init__(self, ears: SpeechToText, language: str) -> None:
+        self._ears = ears
+        self._language = language
+        self._session: SttSession | None = None
+        self._stretches: list[asyncio.Task[Transcript]] = []
+
+    def push(self, audio: bytes) -> None:
+        """More of what the caller says, mu-law, without the silence of pauses."""
+        try:
+            self._push(audio)
+        except ProviderRejected:  # longer than a session may be, without any pause
+            self._end_stretch()
+            self._push(audio)
+
+    def _push(self, audio: bytes) -> None:
+        if self._session is None:
+            self._session = self._ears.session(language=self._language)
+        self._session.push(audio)
+
+    def _end_stretch(self) -> None:
+        if self._session is not None:
+            session, self._session = self._session, None
+            self._stretches.append(asyncio.create_task(_finish(session), name="finish a stretch"))
+
+    async def transcript(self) -> Transcript:
+        """Of all that was pushed so far: the caller has paused. Asked again, it adds what came since.
+
+        Cancelled, it goes on by itself: the next question waits for the same answers. Raises ProviderErrors,
+        of a stretch that failed each time.
+        """
+        self._end_stretch()
+        if not self._stretches:
+            return Transcript("", self._language)
+        await asyncio.wait(self._stretches)
+        return joined([stretch.result() for stretch in self._stretches])
+
+    async def close(self) -> None:
+        """The turn is over: whatever still runs is cancelled, and has ended when this returns."""
+        stretches, self._stretches = self._stretches, []
+        session, self._session = self._session, None
+        for stretch in stretches:
+            stretch.cancel()
+        await asyncio.gather(*stretches, return_exceptions=True)
+        if session is not None:
+            await session.close()
+
+
+def joined(stretches: Sequence[Transcript]) -> Transcript:
+    """One transcript of what was said in stretches, not empty. Words keep their times within the audio."""
+    last, words, before_ms = stretches[-1], list(stretches[0].words), stretches[0].audio_ms
+    for stretch in stretches[1:]:
+        for word in stretch.words:
+            shifted = {"start_ms": word.start_ms + before_ms, "end_ms": word.end_ms + before_ms}
+            words.append(replace(word, **shifted))
+        before_ms += stretch.audio_ms
+    sure = [stretch.confidence for stretch in stretches if stretch.confidence is not None]
+    return replace(
+        last,
+        text=" ".join(text for stretch in stretches if (text := stretch.text.strip())),
+        audio_ms=before_ms,
+        confidence=min(sure, default=None),
+        words=tuple(words),
+    )
+
+
+async def _finish(session: SttSession) -> Transcript:
+    try:
+        return await session.finish()
+    finally:
+        await session.close()
