@@ -20,7 +20,7 @@ from ray.exceptions import RayActorError, RayError
 from actors import NAMESPACE
 from actors.listening import Ear, Ears, RemoteSession
 from engine.config import settings
-from engine.errors import ConfigurationError, ProviderError, ProviderTimeout, ProviderUnavailable
+from engine.errors import ConfigurationError, ProviderError, ProviderTimeout, ProviderUnavailable, SessionLost
 from engine.logs import set_up_logging
 from engine.providers.base import ChatDelta, ChatRequest, Speech, SpeechRequest, SttSession, Transcript
 from engine.providers.installation import vendor
@@ -178,10 +178,10 @@ class CloudProvider:
         if not self.live:
             return BufferedSession(self._transcribe, language=language, provider=self._name)
         own = {"sealed": self._sealed, "language": language, "provider": self._name}
-        return RemoteSession(self._actor, self._heard, **own)
+        return RemoteSession(self._actor, self._heard, self._transcribe, **own)
 
     async def _heard(self, reference: Any) -> Transcript:
-        """The answer of an actor that has the session: no other can be asked instead."""
+        """The answer of the actor that has a session. Raises SessionLost where it has ended."""
         try:
             with self._mapped_errors():
                 transcript: Transcript = await reference
@@ -190,9 +190,10 @@ class CloudProvider:
             ray.cancel(reference)
             raise
         except ProviderUnavailable as error:
-            if isinstance(error.__cause__, RayActorError):
-                self._handle = None
-            raise
+            if not isinstance(error.__cause__, RayActorError):
+                raise
+            self._handle = None
+            raise SessionLost(str(error), provider=self._name) from error
 
     async def _transcribe(self, audio: bytes, language: str) -> Transcript:
         transcript: Transcript = await self._ask(

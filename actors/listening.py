@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from engine.errors import ProviderUnavailable
+from engine.errors import SessionLost
 from engine.providers.base import SAMPLE_RATE_HZ, SttSession, Transcript
 from engine.providers.stt.outbox import Outbox
 from engine.providers.stt.session import LONGEST_S, UtteranceSession
@@ -21,6 +21,8 @@ PIECE_BYTES = SAMPLE_RATE_HZ // 10
 MOST_BYTES = SAMPLE_RATE_HZ * 10
 LATE_S = 0.5
 """How long the end of an utterance waits for pieces that it overtook."""
+MOST_OVER = 1_000
+"""Sessions that are remembered to be over."""
 STALE_S = 30.0
 """A session that nobody pushes to or finishes is of a call that is gone."""
 
@@ -65,6 +67,7 @@ class Ears:
         self._provider = provider
         self._stale_s = stale_s
         self._open: dict[str, _Open] = {}
+        self._over: dict[str, None] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
@@ -72,10 +75,11 @@ class Ears:
 
     def push(self, ear: Ear, at: int, audio: bytes) -> None:
         """Audio that begins `at` bytes after the session's beginning. Raises ProviderErrors."""
-        self._of(ear).push(at, audio)
+        if ear.id not in self._over:
+            self._of(ear).push(at, audio)
 
     async def finish(self, ear: Ear, end: int) -> Transcript:
-        """The transcript of all `end` bytes. Raises ProviderErrors."""
+        """The transcript of all `end` bytes. Raises ProviderErrors, SessionLost when some are missing."""
         one = self._of(ear)
         one.end = end
         one.check()
@@ -84,14 +88,17 @@ class Ears:
                 await one.complete.wait()
             return await one.session.finish()
         except TimeoutError:
-            raise ProviderUnavailable(
+            raise SessionLost(
                 f"{self._provider}: what was said did not arrive", provider=self._provider
             ) from None
         finally:
             await self.hang_up(ear)
 
     async def hang_up(self, ear: Ear) -> None:
-        """Nothing where it is over."""
+        """Nothing where it is over. What comes of it after this is not heard."""
+        self._over[ear.id] = None
+        if len(self._over) > MOST_OVER:
+            del self._over[next(iter(self._over))]
         one = self._open.pop(ear.id, None)
         if one is not None:
             if one.stale is not None:
@@ -116,14 +123,15 @@ class Ears:
 class RemoteSession(UtteranceSession):
     """A live session in a vendor's actor. `actor`: its handle, started where there is none; may raise.
 
-    `ask`: what an answer of the actor is awaited with, which maps Ray's errors. What goes wrong while audio
-    is sent is raised by `finish`.
+    `ask`: what an answer of the actor is awaited with, which maps Ray's errors. `whole`: transcribes all of
+    the audio at once, where the actor has lost it. What goes wrong while audio is sent is raised by `finish`.
     """
 
     def __init__(
         self,
         actor: Callable[[], Awaitable[Any]],
         ask: Callable[[Any], Awaitable[Transcript]],
+        whole: Callable[[bytes, str], Awaitable[Transcript]],
         *,
         sealed: str,
         language: str,
@@ -132,6 +140,8 @@ class RemoteSession(UtteranceSession):
         super().__init__(longest_s=LONGEST_S, provider=provider, bytes_per_s=SAMPLE_RATE_HZ)
         self._actor = actor
         self._ask = ask
+        self._whole = whole
+        self._audio = bytearray()
         self._ear = Ear(secrets.token_hex(8), sealed, language)
         self._outbox = Outbox()
         self._handle: Any = None
@@ -141,6 +151,7 @@ class RemoteSession(UtteranceSession):
             self._running = asyncio.ensure_future(self._run())
         if not self._running.done():
             self._outbox.push(audio)
+            self._audio += audio
 
     def _end(self) -> asyncio.Future[Transcript]:
         self._outbox.end()
@@ -148,6 +159,7 @@ class RemoteSession(UtteranceSession):
 
     def _discard(self) -> None:
         self._outbox.clear()
+        self._audio.clear()
 
     async def _nothing(self) -> Transcript:
         return Transcript("", self._ear.language)
@@ -159,7 +171,10 @@ class RemoteSession(UtteranceSession):
             while piece := await self._outbox.take(PIECE_BYTES, MOST_BYTES):
                 self._handle.push.remote(self._ear, sent, piece)
                 sent += len(piece)
-            transcript = await self._ask(self._handle.finish.remote(self._ear, sent))
+            try:
+                transcript = await self._ask(self._handle.finish.remote(self._ear, sent))
+            except SessionLost:
+                transcript = await self._whole(bytes(self._audio), self._ear.language)
             over = True
             return transcript
         finally:

@@ -78,6 +78,10 @@ class ProviderUnavailable(ProviderError):
         self.retry_after_s = retry_after_s
 
 
+class SessionLost(ProviderUnavailable):
+    """A live session is gone, or has not got all of the audio: another, with all of it, may well work."""
+
+
 class ProviderRefusesUs(ProviderError):
     """The provider does not take our key, account or model name: only an operator can mend that."""
 

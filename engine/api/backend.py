@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Mapping
 from typing import Protocol, TypeVar
 
 from engine.errors import ProviderTimeout
-from models import CallKey
+from engine.services.calls import LiveCalls
 
 DEMO_COMPANY = "demo"
 DEMO_AGENT = "demo"
@@ -16,20 +16,8 @@ DEADLINE_S = 2.0
 Answer = TypeVar("Answer")
 
 
-class ApiBackend(Protocol):
+class ApiBackend(LiveCalls, Protocol):
     """Every method may raise a ParleyError; the API gives each of them `DEADLINE_S` through `ask`."""
-
-    async def capacity(self, company_id: str) -> str | None:
-        """None when one more call of this company would be admitted, else why not."""
-        ...
-
-    async def live(self, call: CallKey) -> bool:
-        """Whether the call goes on: it is connected, or waits for its carrier to reconnect."""
-        ...
-
-    async def wind_up(self, call: CallKey) -> None:
-        """Have a call's agent say goodbye and hang up; nothing where the call is over."""
-        ...
 
     async def metrics(self) -> str:
         """The installation's figures, in Prometheus' text format."""

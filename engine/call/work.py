@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -50,6 +50,8 @@ class Work:
         self._kept = {} if kept is None else kept
         self._running: dict[tuple[ev.Stage, int | str], asyncio.Task[None]] = {}
         self._listener: LiveListener | None = None
+        self._listeners: set[LiveListener] = set()
+        """That one, and those that are being closed."""
 
     def hear(self, audio: bytes) -> None:
         """The caller speaks: a provider that listens live hears it at once."""
@@ -57,18 +59,23 @@ class Work:
             return
         if self._listener is None:
             self._listener = LiveListener(self._services.stt, self._spec.agent.language)
+            self._listeners.add(self._listener)
         self._listener.push(audio)
 
     def end_utterance(self) -> None:
         """What comes next is of another turn."""
         if self._listener is not None:
-            self._spawn(self._listener.close(), f"close utterance {self._spec.call_id}")
+            self._spawn(self._close(self._listener), f"close utterance {self._spec.call_id}")
             self._listener = None
+
+    async def _close(self, listener: LiveListener) -> None:
+        await listener.close()
+        self._listeners.discard(listener)
 
     async def close(self) -> None:
         """The call is over, and nobody listens any more."""
-        if self._listener is not None:
-            await self._listener.close()
+        for listener in tuple(self._listeners):
+            await self._close(listener)
 
     def start(self, command: WorkCommand, utterance: bytes) -> None:
         """Begin; `utterance` is the caller's audio so far, mu-law."""
@@ -147,10 +154,12 @@ class Work:
                 log.warning("call %s: last words are not at hand: %s", self._spec.call_id, error or "timeout")
 
     async def _transcribe(self, attempt: int, audio: bytes) -> None:
-        if self._listener is not None:
-            async with asyncio.timeout(self._deadlines.transcribe):
-                transcript = await self._listener.transcript()
-        else:
+        listener, transcript = self._listener, None
+        if listener is not None and not listener.broken:
+            with suppress(ProviderError):
+                async with asyncio.timeout(self._deadlines.transcribe):
+                    transcript = await listener.transcript()
+        if transcript is None:
             transcript = await self._transcribe_whole(audio)
         self._emit(ev.Transcribed(attempt, transcript))
 

@@ -100,9 +100,15 @@ async def test_a_live_vendor_hears_the_caller_speak(server: Site, vendors: Vendo
     agent = await publish(server, "live", stt=("assemblyai", "local"))
     live = vendors.stt_assemblyai
     live.text = "How much does a cleaning cost?"
-    live.listening.clear()
     async with server.dial(agent=agent) as caller:
         await greeted(caller)
+
+        async def sampled() -> bool:
+            return bool(live.heard)
+
+        await eventually(sampled, ANSWER_S, "the vendor was asked for a sample")
+        live.heard.clear()
+        live.listening.clear()
         async with meanwhile(ask(caller, QUESTION)) as asking:
             assert await asyncio.to_thread(live.listening.wait, ANSWER_S)
             assert not live.heard, "it hears before the caller has finished"
@@ -233,10 +239,6 @@ async def test_the_local_language_model_killed_while_it_is_asked(
     note("served", turn["served"])
     note("voice to voice ms", voice_to_voice_ms(turn))
     await eventually(lambda: _model_is_back(server), 60.0, "the local model is back")
-
-
-def _second_reply_begins(event: Event) -> bool:
-    return isinstance(event, AgentPiece) and event.turn == 2 and event.kind == "reply"
 
 
 async def _model_is_back(server: Site) -> bool:

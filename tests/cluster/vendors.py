@@ -16,7 +16,7 @@ from tests.vendors.openai_speech import OpenAiSpeech
 from tests.vendors.openai_transcription import OpenAiTranscription
 from tests.vendors.simulator import KEY, VendorSimulator
 
-PATHS = {"groq": "/openai/v1", "openai": "/v1", "elevenlabs": "", "assemblyai": ""}
+PATHS = {"groq": "/openai/v1", "openai": "/v1", "elevenlabs": "", "assemblyai": "/v3"}
 
 
 @dataclass(frozen=True)

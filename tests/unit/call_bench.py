@@ -19,7 +19,7 @@ from engine.call.services import Deadlines, JournalFenced, Services
 from engine.call.spec import ActorLost, Attach, Attached, CallSpec, NotThisCall
 from engine.dialog.commands import EdgeCommand
 from engine.dialog.events import EdgeEvent
-from engine.errors import NoCapacity
+from engine.errors import NoCapacity, ProviderUnavailable
 from engine.link import Batch
 from engine.providers.base import (
     ChatDelta,
@@ -29,7 +29,7 @@ from engine.providers.base import (
     SpeechRequest,
     Transcript,
 )
-from engine.providers.stt.session import BufferedSession, Transcribe
+from engine.providers.stt.session import BufferedSession
 from models import AgentConfig, CallEvent
 
 FRAME = 160
@@ -46,12 +46,14 @@ def loudness_vad(chunk: NDArray[np.float32]) -> float:
 class Models:
     """Every model of a call. `heard`: what the next utterance turns out to be; `answer`: what is said.
 
-    `live`: it listens while the caller speaks. `pushed`: bytes that each of its sessions was given.
+    `live`: it listens while the caller speaks. `pushed`: bytes that each of its sessions was given; `open`:
+    sessions that nobody has closed. `broken`: so many transcriptions fail.
     """
 
     def __init__(self) -> None:
         self.live = False
         self.pushed: list[int] = []
+        self.open = self.broken = 0
         self.heard: list[str] = []
         self.answer = "We open at nine on weekdays. On Saturdays we open at ten in the morning."
         self.requests: list[ChatRequest] = []
@@ -60,9 +62,12 @@ class Models:
         self.hold_llm.set()
 
     def session(self, *, language: str = "en") -> BufferedSession:
-        return _Counted(self.pushed, self._transcribe, language=language)
+        return _Counted(self, language)
 
     async def _transcribe(self, audio: bytes, language: str) -> Transcript:
+        if self.broken:
+            self.broken -= 1
+            raise ProviderUnavailable("it broke off")
         self.transcribed.append(len(audio))
         return Transcript(self.heard[0] if self.heard else "")
 
@@ -92,16 +97,21 @@ class Models:
 
 
 class _Counted(BufferedSession):
-    """`pushed`: gets another number, which grows."""
+    """A session of `models`, which see what becomes of it."""
 
-    def __init__(self, pushed: list[int], transcribe: Transcribe, *, language: str) -> None:
-        super().__init__(transcribe, language=language)
-        self._pushed_here, self._place = pushed, len(pushed)
-        pushed.append(0)
+    def __init__(self, models: Models, language: str) -> None:
+        super().__init__(models._transcribe, language=language)
+        self._models, self._place = models, len(models.pushed)
+        models.pushed.append(0)
+        models.open += 1
 
     def _take(self, audio: bytes) -> None:
         super()._take(audio)
-        self._pushed_here[self._place] += len(audio)
+        self._models.pushed[self._place] += len(audio)
+
+    async def close(self) -> None:
+        self._models.open -= not self._closed
+        await super().close()
 
 
 class MemoryJournal:

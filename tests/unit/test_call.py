@@ -87,7 +87,19 @@ async def test_a_live_session_ends_with_its_call(bench: CallBench) -> None:
     await eventually(lambda: sum(models.pushed) > 0)
     bench.socket.put(event="stop", stop={"accountSid": "AC1", "callSid": "CA1"})
     await bench.tasks[0]
-    assert models.transcribed == []
+    assert (models.transcribed, models.open) == ([], 0)
+
+
+async def test_a_turn_of_which_a_live_session_lost_a_part_is_transcribed_whole(bench: CallBench) -> None:
+    models = bench.models
+    models.live, models.broken = True, 1
+    await greeted(bench)
+    await bench.ask("When do you open?")
+    await bench.socket.until(lambda: len(bench.socket.told("heard")) == 2)
+    assert bench.journal.of("turn_ended")[0]["text"] == "When do you open?"
+    assert len(models.pushed) == 2
+    assert models.pushed[1] == models.transcribed[0] >= models.pushed[0]
+    assert models.open == 0
 
 
 async def test_the_caller_hangs_up(bench: CallBench) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from actors.listening import PIECE_BYTES, Ear, Ears, RemoteSession
-from engine.errors import ProviderError, ProviderRejected, ProviderUnavailable
-from engine.providers.base import Transcript, Word
-from engine.providers.failover.breaker import Breaker, BreakerRules
+from engine.errors import ProviderError, ProviderRefusesUs, ProviderRejected, ProviderUnavailable, SessionLost
+from engine.providers.base import Decision, SttSession, Transcript, Word
+from engine.providers.failover.breaker import Breaker, BreakerOpen, BreakerRules
 from engine.providers.failover.chains import Candidate, SttChain
+from engine.providers.failover.guarded import GuardedVendor
 from engine.providers.stt.listener import LiveListener, joined
 from engine.providers.stt.session import BufferedSession
+from engine.providers.vendor import VendorOptions
 
 
 class Vendor(list["Heard"]):
@@ -26,6 +28,13 @@ class Vendor(list["Heard"]):
         super().__init__()
         self._answers = iter(answers)
         self._longest = longest
+        self.options = VendorOptions()
+
+    async def sample(self) -> str:
+        raise ProviderUnavailable("still down")
+
+    async def close(self) -> None:
+        """As every vendor."""
 
     def session(self, *, language: str = "en") -> Heard:
         self.append(Heard(next(self._answers), language, self._longest))
@@ -96,16 +105,16 @@ async def test_a_caller_who_goes_on_loses_no_word_of_before() -> None:
     await listener.close()
 
 
-async def test_a_stretch_that_failed_is_told_each_time() -> None:
-    ears = Vendor(ProviderUnavailable("it broke off"), "and more")
+async def test_a_stretch_that_failed_ends_the_listening() -> None:
+    ears = Vendor(ProviderUnavailable("it broke off"))
     listener = LiveListener(ears, "en")
     listener.push(b"1")
-    for _ in range(2):
-        with pytest.raises(ProviderUnavailable, match="it broke off"):
-            await listener.transcript()
-        listener.push(b"2")
+    with pytest.raises(ProviderUnavailable, match="it broke off"):
+        await listener.transcript()
+    assert listener.broken
+    listener.push(b"2")
     await listener.close()
-    assert all(one.closed for one in ears)
+    assert (len(ears), ears[0].closed) == (1, True)
 
 
 async def test_a_caller_who_never_pauses_gets_another_session() -> None:
@@ -128,16 +137,17 @@ async def test_closing_cancels_what_runs() -> None:
     listener.push(b"2")
     await listener.close()
     assert [one.closed for one in ears] == [True, True]
-    asked.cancel()
-    await asyncio.wait([asked])
+    assert (await asked).text == "", "nobody needs it any more"
 
 
 def test_joined_words_keep_their_times() -> None:
     first = Transcript("a", audio_ms=500, confidence=0.9, words=(Word("a", 0, 100),))
     second = Transcript(" ", audio_ms=200)
-    third = Transcript("b", audio_ms=300, confidence=0.5, words=(Word("b", 50, 150),))
+    route = (Decision("vendor", "failed"), Decision("local", "answered"))
+    third = Transcript("b", audio_ms=300, confidence=0.5, words=(Word("b", 50, 150),), route=route)
     whole = joined([first, second, third])
     assert (whole.text, whole.audio_ms, whole.confidence) == ("a b", 1_000, 0.5)
+    assert joined([third, first]).route == route, "of any stretch"
     assert [(word.start_ms, word.end_ms) for word in whole.words] == [(0, 100), (750, 850)]
 
 
@@ -215,7 +225,10 @@ def remote(actor: Actor) -> RemoteSession:
     async def ask(reference: Awaitable[Transcript]) -> Transcript:
         return await reference
 
-    return RemoteSession(handle, ask, sealed="", language="en", provider="vendor")
+    async def whole(audio: bytes, language: str) -> Transcript:
+        return Transcript(f"all {len(audio)} bytes", language)
+
+    return RemoteSession(handle, ask, whole, sealed="", language="en", provider="vendor")
 
 
 async def settled() -> None:
@@ -254,9 +267,29 @@ async def test_pieces_that_overtake_each_other_are_put_in_order() -> None:
 async def test_a_session_whose_actor_was_replaced_says_so() -> None:
     vendor = Vendor("hello")
     ears = Ears(lambda ear: vendor.session(), "vendor")
-    with pytest.raises(ProviderUnavailable, match="did not arrive"):
+    with pytest.raises(SessionLost, match="did not arrive"):
         await ears.finish(Ear("1", "", "en"), 6)
     assert (vendor[0].closed, len(ears)) == (True, 0)
+
+
+async def test_what_the_actor_has_lost_is_transcribed_whole() -> None:
+    vendor = Vendor("first", "second", longest=10_000)
+    ears = Ears(lambda ear: vendor.session(), "vendor")
+    session = remote(Actor(ears))
+    session.push(b"a" * PIECE_BYTES)
+    await settled()
+    ears._open.clear()  # as in an actor that was started again
+    session.push(b"b" * PIECE_BYTES)
+    assert (await session.finish()).text == f"all {2 * PIECE_BYTES} bytes"
+    await session.close()
+
+
+async def test_a_piece_that_comes_after_the_end_opens_nothing() -> None:
+    vendor = Vendor("hello")
+    ears, ear = Ears(lambda ear: vendor.session(), "vendor"), Ear("1", "", "en")
+    await ears.hang_up(ear)
+    ears.push(ear, 0, b"1")
+    assert (len(vendor), len(ears)) == (0, 0)
 
 
 async def test_leaving_hangs_up() -> None:
@@ -293,3 +326,44 @@ async def test_a_vendor_that_is_not_asked_is_told_at_the_end() -> None:
     with pytest.raises(ProviderUnavailable, match="breaker"):
         await session.finish()
     await session.close()
+
+
+# Behind a breaker
+
+
+def guarded(vendor: Vendor) -> tuple[GuardedVendor, SttSession]:
+    one = GuardedVendor("vendor", vendor)
+    session = one.listen("en")
+    session.push(b"1")
+    return one, session
+
+
+async def test_a_live_session_counts_from_its_end() -> None:
+    one, session = guarded(Vendor("hello"))
+    assert one.requests == 0
+    assert (await session.finish()).text == "hello"
+    assert (one.requests, one.at_once, one.state) == (1, 0, "closed")
+
+
+async def test_live_sessions_that_fail_open_the_breaker() -> None:
+    vendor = Vendor(*[ProviderRefusesUs("wrong key")] * 2)
+    one, session = guarded(vendor)
+    with pytest.raises(ProviderRefusesUs):
+        await session.finish()
+    assert one.state == "open"
+    with pytest.raises(BreakerOpen):
+        one.listen("en")
+    await one.close()
+
+
+async def test_a_live_session_that_was_left_says_nothing_of_the_vendor() -> None:
+    """Closing it makes the vendor's own session refuse to be finished: that is no proof that all is well."""
+    one, session = guarded(Vendor(ProviderRejected("closed while it was being finished")))
+    one.late()
+    one.late()
+    await session.close()
+    with pytest.raises(asyncio.CancelledError):
+        await session.finish()
+    one.late()
+    assert one.state == "open", "three in a row"
+    await one.close()

@@ -11,6 +11,7 @@ from engine.errors import ConfigurationError
 from engine.providers import registry
 from engine.providers.embeddings.vendor import VendorEmbedder
 from engine.providers.registry import ENTRIES, KINDS, LOCAL, Entry, create, entry, register
+from engine.providers.stt.live import LiveStt
 from engine.providers.vendor import Vendor
 
 NAMES = {
@@ -53,6 +54,7 @@ async def test_every_entry_leads_to_its_vendor(each: Entry) -> None:
     vendor = create(each.kind, each.name, api_key="key", extra=extra)
     assert isinstance(vendor, Vendor)
     assert vendor.name == each.name
+    assert each.live == isinstance(vendor, LiveStt), "it would not hear callers while they speak"
     await vendor.close()
 
 

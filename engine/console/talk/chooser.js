@@ -25,6 +25,7 @@ export class Chooser {
     page.company.addEventListener("change", () => this.#try(() => this.#showAgents()));
     page.agents.addEventListener("change", () => this.#choose());
     window.addEventListener("pagehide", () => this.#account?.signOut());
+    window.addEventListener("pageshow", ({ persisted }) => persisted && this.#account && this.#forget());
   }
 
   /** What can be called without an account. */
@@ -77,6 +78,10 @@ export class Chooser {
 
   #signOut() {
     this.#account.signOut();
+    this.#forget();
+  }
+
+  #forget() {
     this.#account = null;
     this.#showAccount(false);
     this.#on.cleared();

@@ -212,6 +212,7 @@ class Call {
     this.audio?.close();
     call = null;
     showCall(false);
+    page.call.disabled = line === null;
     showState(this.startedAt ? "ended" : "idle");
     if (error) showError(error);
     else if (this.endReason) page.notice.textContent = `Call ended: ${this.endReason}.`;
@@ -234,7 +235,7 @@ function showCall(active) {
 
 function showLine(chosen) {
   line = chosen;
-  page.call.disabled = line === null;
+  page.call.disabled = line === null && call === null; // it hangs up, too
   page.agent.textContent = line?.name ?? "Nobody to call yet";
 }
 

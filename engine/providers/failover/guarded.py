@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, aclosing, contextmanager
 from typing import Any
 
-from engine.errors import ProviderError, ProviderTimeout
+from engine.errors import ProviderError, ProviderRejected, ProviderTimeout
 from engine.providers.base import ChatDelta, ChatRequest, Speech, SpeechRequest, SttSession, Transcript
 from engine.providers.failover.breaker import Breaker, BreakerOpen
 
@@ -153,9 +153,19 @@ class _Listening:
     def __init__(self, session: SttSession, asked: Callable[[], AbstractContextManager[None]]) -> None:
         self._session = session
         self._asked = asked
+        self._left = False
         self.push = session.push
-        self.close = session.close
 
     async def finish(self) -> Transcript:
         with self._asked():
-            return await self._session.finish()
+            try:
+                return await self._session.finish()
+            except ProviderRejected:
+                if not self._left:
+                    raise
+                # The caller's doing, who is gone: it says nothing about the vendor, not even that it is well.
+                raise asyncio.CancelledError from None
+
+    async def close(self) -> None:
+        self._left = True
+        await self._session.close()

@@ -10,14 +10,19 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engine.errors import ProviderRejected
+from engine.errors import ProviderError, ProviderRejected
 from engine.providers.base import SpeechToText, SttSession, Transcript
 
 
 class LiveListener:
-    """One turn of one caller. Owns a session while the caller speaks, and a task for each that was ended."""
+    """One turn of one caller. Owns a session while the caller speaks, and a task for each that was ended.
+
+    `broken`: a stretch has failed. Nothing is heard from then on, and whoever has the audio of the whole turn
+    asks for its transcript.
+    """
 
     def __init__(self, ears: SpeechToText, language: str) -> None:
+        self.broken = False
         self._ears = ears
         self._language = language
         self._session: SttSession | None = None
@@ -25,11 +30,43 @@ class LiveListener:
 
     def push(self, audio: bytes) -> None:
         """More of what the caller says, mu-law, without the silence of pauses."""
+        if self.broken:
+            return
         try:
             self._push(audio)
         except ProviderRejected:  # longer than a session may be, without any pause
             self._end_stretch()
             self._push(audio)
+
+    async def transcript(self) -> Transcript:
+        """Of all that was pushed so far: the caller has paused. Asked again, it adds what came since.
+
+        Cancelled, it goes on by itself: the next question waits for the same answers. Closed meanwhile, it is
+        empty. Raises the ProviderError of a stretch that failed.
+        """
+        self._end_stretch()
+        stretches = tuple(self._stretches)
+        if stretches:
+            await asyncio.wait(stretches)
+        if not self._stretches:
+            return Transcript("", self._language)
+        try:
+            return joined([stretch.result() for stretch in stretches])
+        except ProviderError:
+            self.broken = True
+            raise
+
+    async def close(self) -> None:
+        """The turn is over: whatever still runs is cancelled, and has ended when this returns."""
+        stretches, self._stretches = self._stretches, []
+        session, self._session = self._session, None
+        for stretch in stretches:
+            stretch.cancel()
+        try:
+            await asyncio.gather(*stretches, return_exceptions=True)
+        finally:
+            if session is not None:
+                await session.close()
 
     def _push(self, audio: bytes) -> None:
         if self._session is None:
@@ -41,32 +78,10 @@ class LiveListener:
             session, self._session = self._session, None
             self._stretches.append(asyncio.create_task(_finish(session), name="finish a stretch"))
 
-    async def transcript(self) -> Transcript:
-        """Of all that was pushed so far: the caller has paused. Asked again, it adds what came since.
-
-        Cancelled, it goes on by itself: the next question waits for the same answers. Raises ProviderErrors,
-        of a stretch that failed each time.
-        """
-        self._end_stretch()
-        if not self._stretches:
-            return Transcript("", self._language)
-        await asyncio.wait(self._stretches)
-        return joined([stretch.result() for stretch in self._stretches])
-
-    async def close(self) -> None:
-        """The turn is over: whatever still runs is cancelled, and has ended when this returns."""
-        stretches, self._stretches = self._stretches, []
-        session, self._session = self._session, None
-        for stretch in stretches:
-            stretch.cancel()
-        await asyncio.gather(*stretches, return_exceptions=True)
-        if session is not None:
-            await session.close()
-
 
 def joined(stretches: Sequence[Transcript]) -> Transcript:
     """One transcript of what was said in stretches, not empty. Words keep their times within the audio."""
-    last, words, before_ms = stretches[-1], list(stretches[0].words), stretches[0].audio_ms
+    words, before_ms = list(stretches[0].words), stretches[0].audio_ms
     for stretch in stretches[1:]:
         for word in stretch.words:
             shifted = {"start_ms": word.start_ms + before_ms, "end_ms": word.end_ms + before_ms}
@@ -74,11 +89,12 @@ def joined(stretches: Sequence[Transcript]) -> Transcript:
         before_ms += stretch.audio_ms
     sure = [stretch.confidence for stretch in stretches if stretch.confidence is not None]
     return replace(
-        last,
+        stretches[-1],
         text=" ".join(text for stretch in stretches if (text := stretch.text.strip())),
         audio_ms=before_ms,
         confidence=min(sure, default=None),
         words=tuple(words),
+        route=tuple(decision for stretch in stretches for decision in stretch.route),
     )
 
 

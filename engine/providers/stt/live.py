@@ -68,7 +68,6 @@ class LiveStt(VendorStt):
     Its sessions belong to those who open them; `close` has nothing of its own to close.
     """
 
-    live = True
     path: str
 
     def __init__(self, options: VendorOptions) -> None:

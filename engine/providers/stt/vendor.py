@@ -6,7 +6,7 @@ import io
 import wave
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,8 +62,6 @@ class VendorStt(Vendor):
 
     Vendors that take whole utterances implement `transcribe`; live ones override `session` too.
     """
-
-    live: ClassVar[bool] = False
 
     def session(self, *, language: str = "en", audio: AudioFormat = TELEPHONE) -> SttSession:
         async def transcribe(utterance: bytes, language: str) -> Transcript:
