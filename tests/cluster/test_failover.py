@@ -14,7 +14,7 @@ import pytest
 
 from engine import demo
 from engine.simulator import recordings
-from engine.simulator.events import AgentPiece, Event
+from engine.simulator.events import AgentPiece
 from engine.store import put_company
 from models.agent import Example, Providers
 from tests.cluster.conftest import Note
@@ -247,8 +247,7 @@ async def _model_is_back(server: Site) -> bool:
 
 async def test_many_calls_on_a_dead_vendor(server: Site, vendors: Vendors, note: Note) -> None:
     """However many calls ask at once: what is sent to it stays within its breaker's budget."""
-    chains = {"stt": ("groq",), "llm": ("openai", "groq"), "tts": ("openai",)}
-    agent = await publish(server, "dead", **chains)
+    agent = await publish(server, "dead", stt=("groq",), llm=("openai", "groq"), tts=("openai",))
     company = await server.store.company(CLINIC)
     assert company is not None
     await put_company(server.store, company.model_copy(update={"max_calls": CALLS + 2}))

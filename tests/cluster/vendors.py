@@ -1,4 +1,4 @@
-"""Simulated vendors for the server under test: two of each kind that a call can be made of, and a live one."""
+"""Simulated vendors for the server under test: two of each kind that a call is made of, and a live one."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,7 @@ class Models:
         self.live = False
         self.pushed: list[int] = []
         self.open = self.broken = 0
+        self.changed = asyncio.Event()
         self.heard: list[str] = []
         self.answer = "We open at nine on weekdays. On Saturdays we open at ten in the morning."
         self.requests: list[ChatRequest] = []
@@ -69,7 +70,15 @@ class Models:
             self.broken -= 1
             raise ProviderUnavailable("it broke off")
         self.transcribed.append(len(audio))
+        self.changed.set()
         return Transcript(self.heard[0] if self.heard else "")
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until it holds; it is looked at whenever something was heard."""
+        async with asyncio.timeout(8):
+            while not condition():
+                self.changed.clear()
+                await self.changed.wait()
 
     async def score(self, audio: bytes) -> float:
         return 0.95
@@ -108,6 +117,7 @@ class _Counted(BufferedSession):
     def _take(self, audio: bytes) -> None:
         super()._take(audio)
         self._models.pushed[self._place] += len(audio)
+        self._models.changed.set()
 
     async def close(self) -> None:
         self._models.open -= not self._closed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -30,12 +30,6 @@ async def greeted(bench: CallBench) -> None:
     await bench.socket.until(lambda: bench.socket.told("heard"))
 
 
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
 def agent_said(bench: CallBench) -> list[str]:
     return [told["text"].strip() for told in bench.socket.told("agent")]
 
@@ -55,7 +49,7 @@ async def test_a_provider_that_listens_live_hears_the_caller_at_once(bench: Call
     models.live, models.heard = True, ["When do you open?"]
     await greeted(bench)
     bench.socket.audio(LOUD, 25)
-    await eventually(lambda: sum(models.pushed) > 10 * FRAME)
+    await models.until(lambda: sum(models.pushed) > 10 * FRAME)
     assert models.transcribed == [], "the caller has not paused yet"
     bench.socket.audio(QUIET, 15)
     await bench.socket.until(lambda: len(bench.socket.told("heard")) == 2)
@@ -69,7 +63,7 @@ async def test_a_turn_with_a_pause_is_heard_live_in_two_sessions(bench: CallBenc
     await greeted(bench)
     bench.socket.audio(LOUD, 25)
     bench.socket.audio(QUIET, 6)
-    await eventually(lambda: len(models.transcribed) == 1)
+    await models.until(lambda: len(models.transcribed) == 1)
     await bench.ask("open?")
     await bench.socket.until(lambda: len(bench.socket.told("heard")) == 2)
     assert bench.journal.of("turn_ended")[-1]["text"] == "When do you open?"
@@ -84,7 +78,7 @@ async def test_a_live_session_ends_with_its_call(bench: CallBench) -> None:
     models.live = True
     await greeted(bench)
     bench.socket.audio(LOUD, 25)
-    await eventually(lambda: sum(models.pushed) > 0)
+    await models.until(lambda: sum(models.pushed) > 0)
     bench.socket.put(event="stop", stop={"accountSid": "AC1", "callSid": "CA1"})
     await bench.tasks[0]
     assert (models.transcribed, models.open) == ([], 0)

@@ -26,6 +26,7 @@ class LiveListener:
         self._ears = ears
         self._language = language
         self._session: SttSession | None = None
+        self._opened: list[SttSession] = []
         self._stretches: list[asyncio.Task[Transcript]] = []
 
     def push(self, audio: bytes) -> None:
@@ -58,19 +59,18 @@ class LiveListener:
 
     async def close(self) -> None:
         """The turn is over: whatever still runs is cancelled, and has ended when this returns."""
-        stretches, self._stretches = self._stretches, []
-        session, self._session = self._session, None
+        self._session, stretches, self._stretches = None, self._stretches, []
         for stretch in stretches:
             stretch.cancel()
-        try:
-            await asyncio.gather(*stretches, return_exceptions=True)
-        finally:
-            if session is not None:
-                await session.close()
+        await asyncio.gather(*stretches, return_exceptions=True)
+        while self._opened:  # a task that was cancelled before it began has closed nothing
+            await self._opened[-1].close()
+            self._opened.pop()
 
     def _push(self, audio: bytes) -> None:
         if self._session is None:
             self._session = self._ears.session(language=self._language)
+            self._opened.append(self._session)
         self._session.push(audio)
 
     def _end_stretch(self) -> None:
@@ -84,8 +84,8 @@ def joined(stretches: Sequence[Transcript]) -> Transcript:
     words, before_ms = list(stretches[0].words), stretches[0].audio_ms
     for stretch in stretches[1:]:
         for word in stretch.words:
-            shifted = {"start_ms": word.start_ms + before_ms, "end_ms": word.end_ms + before_ms}
-            words.append(replace(word, **shifted))
+            start_ms, end_ms = word.start_ms + before_ms, word.end_ms + before_ms
+            words.append(replace(word, start_ms=start_ms, end_ms=end_ms))
         before_ms += stretch.audio_ms
     sure = [stretch.confidence for stretch in stretches if stretch.confidence is not None]
     return replace(
