@@ -25,7 +25,7 @@ from tests.vendors.simulator import Fault
 
 QUESTION = "demo-cleaning"
 REPLY = "A cleaning costs eighty five dollars, and it takes about half an hour of your time."
-CALLS, TURNS, AT_A_TIME = int(os.environ.get("PARLEY_TEST_DEAD_VENDOR_CALLS", "6")), 2, 3
+CALLS, TURNS, AT_A_TIME = int(os.environ.get("PARLEY_TEST_DEAD_VENDOR_CALLS", "6")), 2, 2
 """More calls than that need PARLEY_MAX_CALLS and PARLEY_WARM_CALLS too."""
 LONG = Example(
     facts="A check-up costs 60 dollars.",
