@@ -20,8 +20,9 @@ from tests.cluster.conftest import Note
 from tests.cluster.site import CLINIC, SHORT, Site
 from tests.cluster.talk import Answer, Judge, ask, call_id, greeted
 
-PRIVATE_MIB = 94
-"""91.2 measured on 2026-11-24; 88.6 before there were settings for vendors and last words at hand."""
+MORE_MIB = 12
+"""What a call actor may have beside the Switchboard, an actor with hardly anything in it: 6.4 were measured on
+2026-11-28. What Ray itself takes differs between machines: 82 to 88."""
 PARKING = "demo-parking"
 GARDEN_PARKING = [["front"]]
 """The garden centre's right answer to a question that was made for the clinic."""
@@ -132,8 +133,11 @@ async def test_a_call_costs_little_memory(server: Site, judge: Judge, note: Note
         await judge.asked(caller, PARKING)
         actor = psutil.Process((await server.actor(call_id(caller)))["pid"])
         private = actor.memory_full_info().uss / 2**20
+        board = psutil.Process((await server.ray.ask("board"))["pid"])
+        bare = board.memory_full_info().uss / 2**20
+    note("switchboard private MiB", round(bare, 1))
     note("call actor private MiB", round(private, 1))
     for other in await server.ray.ask("actors"):
         idle = psutil.Process(other["pid"]).memory_full_info().uss / 2**20
         note(f"{other['calls']} calls, private MiB", round(idle, 1))
-    assert private <= PRIVATE_MIB
+    assert private <= bare + MORE_MIB
