@@ -21,7 +21,7 @@ from tests.cluster.site import CLINIC, SHORT, Site
 from tests.cluster.talk import Answer, Judge, ask, call_id, greeted
 
 MORE_MIB = 12
-"""What a call actor may have beside the Switchboard, an actor with hardly anything in it: 6.4 were measured on
+"""What a call actor may have beside the Switchboard, which holds next to nothing: 6.4 were measured on
 2026-11-28. What Ray itself takes differs between machines: 82 to 88."""
 PARKING = "demo-parking"
 GARDEN_PARKING = [["front"]]
