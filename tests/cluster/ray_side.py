@@ -8,10 +8,11 @@ at import, and a driver that joins a cluster changes the environment for all tha
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray
@@ -19,7 +20,12 @@ from ray import serve
 from ray.exceptions import RayError
 
 from actors import NAMESPACE, SWITCHBOARD
+from actors.chains import Chains
 from actors.switchboard import PREFIX
+from engine.call.spec import CallSpec
+from engine.errors import ProviderError
+from engine.providers.base import ChatRequest, Message
+from models import AgentConfig
 
 WITHIN_S = 30.0
 
@@ -62,8 +68,29 @@ def info(app: str) -> dict[str, Any]:
     return said
 
 
+def replies(chain: str, calls: str, turns: str) -> list[str]:
+    """What the language models of a chain tell so many calls that ask at once, so many times.
+
+    All calls are in this process; the vendors' actors and their breakers are the server's.
+    """
+    return asyncio.run(_replies(chain.split(","), int(calls), int(turns)))
+
+
+async def _replies(chain: Sequence[str], calls: int, turns: int) -> list[str]:
+    asked = ChatRequest((Message("user", "How much does a cleaning cost?"),))
+
+    async def call(number: int) -> list[str]:
+        spec = CallSpec(f"CA{number}", "demo", AgentConfig(id="demo", company_id="demo"))
+        model = Chains({}).of("llm", chain, spec)
+        return ["".join([delta.text async for delta in model.generate(asked)]) for _ in range(turns)]
+
+    async with asyncio.timeout(WITHIN_S):
+        said = await asyncio.gather(*(call(number) for number in range(calls)))
+    return [text for texts in said for text in texts]
+
+
 QUESTIONS: dict[str, Callable[..., Any]] = {
-    function.__name__: function for function in (board, actors, ingest, search, info)
+    function.__name__: function for function in (board, actors, ingest, search, info, replies)
 }
 
 
@@ -80,7 +107,7 @@ def main() -> None:
         request = json.loads(line)
         try:
             answer = {"answer": QUESTIONS[request.pop("ask")](**request)}
-        except (RayError, ValueError, TimeoutError) as error:
+        except (RayError, ProviderError, ValueError, TimeoutError) as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer, default=str), flush=True)
 

@@ -268,6 +268,17 @@ async def test_many_calls_on_a_dead_vendor(server: Site, vendors: Vendors, note:
     assert 0 < sent < answered
 
 
+async def test_fifty_calls_on_a_dead_vendor(server: Site, vendors: Vendors, note: Note) -> None:
+    """All at the same moment: more than these two cores could hear and speak to, so of the models alone."""
+    calls, turns, unproven, samples = 50, 2, 8, 1
+    vendors.llm_anthropic.fault = Fault.BLACK_HOLE  # nobody has asked it before
+    said = await server.ray.ask("replies", chain="anthropic,groq", calls=str(calls), turns=str(turns))
+    assert said == [REPLY] * calls * turns
+    sent = len(vendors.llm_anthropic.seen)
+    note("requests sent to the dead vendor", f"{sent}, for {calls * turns} replies in {calls} calls")
+    assert 0 < sent <= unproven + samples
+
+
 async def answered_by_local(server: Site) -> float:
     """How often the local model has answered for another."""
     async with httpx.AsyncClient() as client:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from tests.vendors.anthropic_messages import AnthropicMessages
 from tests.vendors.assemblyai import AssemblyAi
 from tests.vendors.elevenlabs import ElevenLabs
 from tests.vendors.groq_chat import GroqChat
@@ -16,7 +17,7 @@ from tests.vendors.openai_speech import OpenAiSpeech
 from tests.vendors.openai_transcription import OpenAiTranscription
 from tests.vendors.simulator import KEY, VendorSimulator
 
-PATHS = {"groq": "/openai/v1", "openai": "/v1", "elevenlabs": "", "assemblyai": "/v3"}
+PATHS = {"groq": "/openai/v1", "openai": "/v1", "elevenlabs": "", "assemblyai": "/v3", "anthropic": ""}
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,14 @@ class Vendors:
     stt_assemblyai: AssemblyAi
     llm_groq: GroqChat
     llm_openai: OpenAiChat
+    llm_anthropic: AnthropicMessages
     tts_elevenlabs: ElevenLabs
     tts_openai: OpenAiSpeech
     environ: Mapping[str, str]
 
     def all(self) -> Iterator[VendorSimulator]:
         yield from (self.stt_groq, self.stt_openai, self.stt_assemblyai)
-        yield from (self.llm_groq, self.llm_openai)
+        yield from (self.llm_groq, self.llm_openai, self.llm_anthropic)
         yield from (self.tts_elevenlabs, self.tts_openai)
 
     def well(self) -> None:
@@ -52,6 +54,7 @@ def running_vendors() -> Iterator[Vendors]:
         "stt:assemblyai": AssemblyAi(),
         "llm:groq": GroqChat(),
         "llm:openai": OpenAiChat(),
+        "llm:anthropic": AnthropicMessages(),
         "tts:elevenlabs": ElevenLabs(),
         "tts:openai": OpenAiSpeech(),
     }
@@ -61,6 +64,9 @@ def running_vendors() -> Iterator[Vendors]:
             for where, one in simulators.items()
         }
         environ = {"PARLEY_PROVIDER_OPTIONS": json.dumps(options)}
-        environ |= {f"PARLEY_{name}_API_KEY": KEY for name in ("GROQ", "OPENAI", "ELEVENLABS", "ASSEMBLYAI")}
+        environ |= {
+            f"PARLEY_{name}_API_KEY": KEY
+            for name in ("GROQ", "OPENAI", "ELEVENLABS", "ASSEMBLYAI", "ANTHROPIC")
+        }
         named = {where.replace(":", "_"): one for where, one in simulators.items()}
         yield Vendors(**named, environ=environ)  # type: ignore[arg-type]
