@@ -17,6 +17,7 @@ from tests.vendors.openai_speech import OpenAiSpeech
 from tests.vendors.openai_transcription import OpenAiTranscription
 from tests.vendors.simulator import KEY, VendorSimulator
 
+KEYS = ("GROQ", "OPENAI", "ELEVENLABS", "ASSEMBLYAI", "ANTHROPIC")
 PATHS = {"groq": "/openai/v1", "openai": "/v1", "elevenlabs": "", "assemblyai": "/v3", "anthropic": ""}
 
 
@@ -59,14 +60,12 @@ def running_vendors() -> Iterator[Vendors]:
         "tts:openai": OpenAiSpeech(),
     }
     with ExitStack() as stack:
-        options = {
+        options: dict[str, dict[str, object]] = {
             where: {"base_url": stack.enter_context(one.in_thread()) + PATHS[where.partition(":")[2]]}
             for where, one in simulators.items()
         }
+        options["llm:groq"]["connections"] = 100  # so many may ask it at the same moment
         environ = {"PARLEY_PROVIDER_OPTIONS": json.dumps(options)}
-        environ |= {
-            f"PARLEY_{name}_API_KEY": KEY
-            for name in ("GROQ", "OPENAI", "ELEVENLABS", "ASSEMBLYAI", "ANTHROPIC")
-        }
+        environ |= {f"PARLEY_{name}_API_KEY": KEY for name in KEYS}
         named = {where.replace(":", "_"): one for where, one in simulators.items()}
         yield Vendors(**named, environ=environ)  # type: ignore[arg-type]
