@@ -31,6 +31,7 @@ _MODULES = {
     "pydantic-settings": "pydantic_settings",
     "pyjwt": "jwt",
     "pyyaml": "yaml",
+    "python-docx": "docx",
     "piper-tts": "piper",
     "qdrant-edge-py": "qdrant_edge",
 }

@@ -185,6 +185,11 @@ def test_a_container_without_room_is_noted(tmp_path: Path, monkeypatch: pytest.M
     assert "512 MiB" in checks.memory().detail
 
 
+def test_what_is_installed_here_is_found() -> None:
+    """Each package under the name by which it is imported."""
+    assert [(one.name, one.state) for one in checks.packages()] == [("packages", "ok")]
+
+
 def test_a_missing_or_old_package_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = [
         "click>=99",
