@@ -84,15 +84,19 @@ class Ears:
         one.end = end
         one.check()
         try:
-            async with asyncio.timeout(LATE_S):
-                await one.complete.wait()
+            await self._arrived(one)
             return await one.session.finish()
-        except TimeoutError:
-            raise SessionLost(
-                f"{self._provider}: what was said did not arrive", provider=self._provider
-            ) from None
         finally:
             await self.hang_up(ear)
+
+    async def _arrived(self, one: _Open) -> None:
+        """Until all pieces are there. Raises SessionLost when they do not come."""
+        try:
+            async with asyncio.timeout(LATE_S):
+                await one.complete.wait()
+        except TimeoutError:
+            line = f"{self._provider}: what was said did not arrive"
+            raise SessionLost(line, provider=self._provider) from None
 
     async def hang_up(self, ear: Ear) -> None:
         """Nothing where it is over. What comes of it after this is not heard."""

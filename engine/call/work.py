@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -156,9 +156,11 @@ class Work:
     async def _transcribe(self, attempt: int, audio: bytes) -> None:
         listener, transcript = self._listener, None
         if listener is not None and not listener.broken:
-            with suppress(ProviderError):
+            try:
                 async with asyncio.timeout(self._deadlines.transcribe):
                     transcript = await listener.transcript()
+            except ProviderError as error:
+                log.info("call %s: the turn is transcribed whole: %s", self._spec.call_id, error)
         if transcript is None:
             transcript = await self._transcribe_whole(audio)
         self._emit(ev.Transcribed(attempt, transcript))

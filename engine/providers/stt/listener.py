@@ -10,24 +10,28 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engine.errors import ProviderError, ProviderRejected
+from engine.errors import ProviderRejected
 from engine.providers.base import SpeechToText, SttSession, Transcript
 
 
 class LiveListener:
-    """One turn of one caller. Owns a session while the caller speaks, and a task for each that was ended.
-
-    `broken`: a stretch has failed. Nothing is heard from then on, and whoever has the audio of the whole turn
-    asks for its transcript.
-    """
+    """One turn of one caller. Owns a session while the caller speaks, and a task for each that was ended."""
 
     def __init__(self, ears: SpeechToText, language: str) -> None:
-        self.broken = False
         self._ears = ears
         self._language = language
         self._session: SttSession | None = None
         self._opened: list[SttSession] = []
         self._stretches: list[asyncio.Task[Transcript]] = []
+
+    @property
+    def broken(self) -> bool:
+        """Whether a stretch has failed.
+
+        Nothing is heard from then on: whoever has the audio of the whole turn asks for its transcript.
+        """
+        ended = (stretch for stretch in self._stretches if stretch.done() and not stretch.cancelled())
+        return any(stretch.exception() is not None for stretch in ended)
 
     def push(self, audio: bytes) -> None:
         """More of what the caller says, mu-law, without the silence of pauses."""
@@ -51,11 +55,7 @@ class LiveListener:
             await asyncio.wait(stretches)
         if not self._stretches:
             return Transcript("", self._language)
-        try:
-            return joined([stretch.result() for stretch in stretches])
-        except ProviderError:
-            self.broken = True
-            raise
+        return joined([stretch.result() for stretch in stretches])
 
     async def close(self) -> None:
         """The turn is over: whatever still runs is cancelled, and has ended when this returns."""
