@@ -50,7 +50,7 @@ class TurnTaking(BaseModel):
     commit_ms: int = Field(default=240, ge=60, description="silence that ends a turn which sounds complete")
     unsure_ms: int = Field(default=640, ge=100, description="silence that ends a turn which may be complete")
     patient_ms: int = Field(default=1200, ge=200, description="silence that ends an unfinished turn")
-    complete_above: float = Field(default=0.75, ge=0, le=1, description="probability: sounds complete")
+    complete_above: float = Field(default=0.5, ge=0, le=1, description="probability: sounds complete")
     interruptible: bool = True
     greeting_interruptible: bool = True
     closing_interruptible: bool = False

@@ -1,9 +1,10 @@
 """When is a turn over? Pure functions of what is known in the pause.
 
-Three witnesses: the turn model hears intonation, but takes many questions that are cut in half for finished
-ones; a small language model knows how likely these words are to be all, but hears nothing; rules know what
-neither does, such as that a number is still being told. Sounding complete in sum ends the turn early;
-sounding unfinished makes the agent patient; in between it waits for a moment longer.
+Four witnesses: the turn model hears intonation, but takes many questions that are cut in half for finished
+ones; a small language model knows how likely these words are to be all, but hears nothing; the recogniser
+doubts a word that was cut; a question of three words is seldom all. Rules know what none of them does, such
+as that a number is still being told. Sounding complete in sum ends the turn early; sounding unfinished makes
+the agent patient; in between it waits for a moment longer.
 """
 
 from __future__ import annotations
@@ -32,28 +33,45 @@ _ASKS = re.compile(
 _SHORT_WORDS = 3
 """A shorter statement ("Cash.", "On Monday.") is an answer, not the way to a question."""
 
-_INTONATION_WEIGHT = 0.7
-"""Of the turn model's log-odds beside the words' own; from the tuning recordings (docs/turn-taking.md)."""
+# A logistic regression on the tuning recordings and what is left of them when they are cut
+# (docs/turn-taking.md, `python -m bench.end_of_turn`): log-odds of both models, the recogniser's doubt in
+# nats a token, the logarithm of the number of words.
+_BIAS, _INTONATION, _WORDS, _DOUBT, _LENGTH = -2.6, 0.4, 0.7, -6.0, 1.65
+_USUAL_DOUBT = 0.12
+"""Of a whole question, where the recogniser does not tell."""
+_USUAL_WORDS = 5
+"""A statement's length says nothing: it counts like this."""
 _SURE = 1e-3
 """No witness is believed to be surer than this."""
-_HOPELESS = 0.05
+_HOPELESS = 0.02
 """Below this probability the utterance is taken to go on."""
+_IDEOGRAPH = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_IDEOGRAPHS_A_WORD = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the pause is judged by. Probabilities that the turn is over; None: that witness is missing."""
+    """What the pause is judged by. Probabilities that the turn is over; None: that witness is missing.
+
+    `avg_logprob`: of the transcript's tokens. `courtesy`: the text is one, and so complete as it is.
+    """
 
     text: str
     intonation: float | None = None
     words: float | None = None
+    avg_logprob: float | None = None
+    courtesy: bool = False
 
     @property
     def probability(self) -> float | None:
-        """Of both models together; None where neither spoke."""
+        """Of all witnesses together; None where neither model spoke."""
         if self.intonation is None and self.words is None:
             return None
-        odds = _INTONATION_WEIGHT * _log_odds(self.intonation) + _log_odds(self.words)
+        odds = _INTONATION * _log_odds(self.intonation)
+        if not self.courtesy:
+            doubt = _USUAL_DOUBT if self.avg_logprob is None else min(1.0, -self.avg_logprob)
+            length = math.log(max(1.0, _length(self.text) if asks(self.text) else _USUAL_WORDS))
+            odds += _BIAS + _WORDS * _log_odds(self.words) + _DOUBT * doubt + _LENGTH * length
         return 1 / (1 + math.exp(-odds))
 
 
@@ -75,8 +93,22 @@ def unfinished(text: str) -> bool:
 
 def leads_up(text: str) -> bool:
     """Whether the last sentence tells instead of asks ("I have a toothache."): a question may well follow."""
-    last = re.split(r"[.!?]\s+", text.strip())[-1]
-    return not last.endswith("?") and len(last.split()) > _SHORT_WORDS and not _ASKS.search(last)
+    return not asks(text) and len(_last_sentence(text).split()) > _SHORT_WORDS
+
+
+def asks(text: str) -> bool:
+    """Whether the last sentence is a question, as far as it goes."""
+    last = _last_sentence(text)
+    return last.endswith("?") or _ASKS.search(last) is not None
+
+
+def _last_sentence(text: str) -> str:
+    return re.split(r"[.!?]\s+", text.strip())[-1]
+
+
+def _length(text: str) -> float:
+    """In words; of a script that does not part them about so many."""
+    return len(text.split()) + len(_IDEOGRAPH.findall(text)) / _IDEOGRAPHS_A_WORD
 
 
 def wait_ms(settings: TurnTaking, evidence: Evidence) -> float:
@@ -88,7 +120,8 @@ def wait_ms(settings: TurnTaking, evidence: Evidence) -> float:
         return float(settings.unsure_ms)
     if probability < _HOPELESS:
         return float(settings.patient_ms)
-    if probability < settings.complete_above or leads_up(evidence.text):
+    leading = leads_up(evidence.text) and not evidence.courtesy
+    if probability < settings.complete_above or leading:
         return float(settings.unsure_ms)
     return float(settings.commit_ms)
 

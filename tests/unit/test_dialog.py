@@ -100,7 +100,7 @@ def test_who_sounds_unfinished_to_one_model_is_given_a_moment(
 
 
 def test_who_sounds_unfinished_to_both_models_is_waited_for(bench: Bench) -> None:
-    bench.say("What time do you open?", probability=0.1, words=0.05)
+    bench.say("What time do you open?", probability=0.05, words=0.02)
     bench.sleep(1.0)
     bench.expect(Phase.PAUSED)
     bench.sleep(0.1)
