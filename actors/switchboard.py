@@ -35,8 +35,12 @@ LEASE_S = 5.0
 SPARE_CALLS = 2
 """So many stay ready beside the calls that live, where `PARLEY_WARM_CALLS` allows as many."""
 WARM_S = 60.0
-ADMIT_S, REPLACE_S = 4.0, 8.0
-"""Less than an edge waits: who asked is still there when an actor is found."""
+ADMIT_S, REPLACE_S = 8.0, 8.0
+"""Less than an edge waits: who asked is still there when an actor is found.
+
+More callers at the same moment than actors are warm wait for actors to be started, two CPU-seconds each: a
+caller would rather wait for these seconds than be turned away.
+"""
 CLOSE_S = 3.0
 LEARNING_S = 1.5
 """After a restart: until every edge's heartbeat was heard nobody is admitted."""

@@ -39,7 +39,7 @@ log = logging.getLogger("parley.edge")
 app = FastAPI(openapi_url=None)
 T = TypeVar("T")
 
-ADMIT_S = 5.0
+ADMIT_S = 9.0
 HEARTBEAT_S = 1.0
 STORE_S = 2.0
 

@@ -319,7 +319,10 @@ async def _connect(url: str) -> ClientConnection:
     except InvalidStatus as error:
         status = error.response.status_code
         if status in (401, 403):
-            raise TokenRefused(f"the server refused the media token ({status}): take a fresh URL") from error
+            raise TokenRefused(
+                f"the server refused the call ({status}): its media token is used or too old (take a fresh "
+                "URL), or there is no room; its log says which"
+            ) from error
         raise Refused(f"the server took no call (HTTP {status}): is it full or still starting?") from error
     except (OSError, TimeoutError, InvalidHandshake) as error:
         raise UsageError(f"nothing answers at {_where(url)}: start the server with `parley serve`") from error

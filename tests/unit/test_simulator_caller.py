@@ -116,7 +116,7 @@ async def test_a_broken_protocol_is_kept() -> None:
 
 @pytest.mark.parametrize(
     ("status", "error", "message"),
-    [(403, TokenRefused, "refused the media token"), (500, Refused, "HTTP 500")],
+    [(403, TokenRefused, "media token is used or too old"), (500, Refused, "HTTP 500")],
 )
 async def test_a_refused_call_is_one_clear_line(status: int, error: type[Exception], message: str) -> None:
     async with listening(Agent(), refuse=status) as url:
