@@ -82,8 +82,10 @@ class CloudActor:
             async for delta in deltas:
                 yield delta
 
-    async def synthesise(self, sealed: str, request: SpeechRequest) -> Speech:
-        return await self._of(sealed).synthesise(request)
+    async def speak(self, sealed: str, request: SpeechRequest) -> AsyncGenerator[Speech, None]:
+        async with aclosing(self._of(sealed).speak(request)) as parts:
+            async for part in parts:
+                yield part
 
     def _of(self, sealed: str) -> GuardedVendor:
         self._used = time.monotonic()
@@ -201,20 +203,22 @@ class CloudProvider:
         )
         return transcript
 
-    async def synthesise(self, request: SpeechRequest) -> Speech:
-        speech: Speech = await self._ask(lambda actor: actor.synthesise.remote(self._sealed, request))
-        return speech
+    def generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
+        return self._stream("generate", request)
 
-    async def generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
+    def speak(self, request: SpeechRequest) -> AsyncGenerator[Speech, None]:
+        return self._stream("speak", request)
+
+    async def _stream(self, method: str, request: Any) -> AsyncGenerator[Any, None]:
         handle = await self._actor()
-        stream = handle.generate.options(num_returns="streaming").remote(self._sealed, request)
+        stream = getattr(handle, method).options(num_returns="streaming").remote(self._sealed, request)
         try:
             async for reference in stream:
                 with self._mapped_errors():
-                    delta: ChatDelta = await reference
-                yield delta
+                    item = await reference
+                yield item
         finally:
-            # Ends the request at the vendor when the reply is left early; nothing when it is over.
+            # Ends the request at the vendor when it is left early; nothing when it is over.
             ray.cancel(stream)
 
     async def _ask(self, question: Callable[[Any], Any]) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -78,34 +79,40 @@ class LocalLanguageModel:
     def __init__(self, handle: Any) -> None:
         self._handle = handle.options(stream=True)
 
-    async def generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
-        stream = self._handle.generate.remote(request)
-        try:
-            async for delta in stream:
-                yield delta
-        except ProviderError as error:
-            raise getattr(error, "cause", error) from None
-        except _LOST as error:
-            raise ProviderUnavailable(f"llm: {_line(error)}", provider="local") from error
-        finally:
-            stream.cancel()
+    def generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
+        return _stream("llm", self._handle.generate.remote(request))
 
 
 class LocalTts:
     def __init__(self, handle: Any) -> None:
-        self._handle = handle
+        self._handle = handle.options(stream=True)
 
-    async def synthesise(self, request: SpeechRequest) -> Speech:
+    def speak(self, request: SpeechRequest) -> AsyncGenerator[Speech, None]:
         if ":" in request.voice:  # a vendor's: what is local speaks in its own
             request = replace(request, voice="")
-        speech: Speech = await _ask("tts", self._handle.synthesise.remote(request))
-        return speech
+        return _stream("tts", self._handle.speak.remote(request))
 
 
 async def _ask(kind: str, response: Any) -> Any:
     """Await a handle's response; a cancelled wait cancels the work at the replica too."""
-    try:
+    with _mapped_errors(kind):
         return await response
+
+
+async def _stream(kind: str, response: Any) -> AsyncGenerator[Any, None]:
+    """What a handle's response gives; closed early, it ends the work at the replica too."""
+    try:
+        with _mapped_errors(kind):
+            async for item in response:
+                yield item
+    finally:
+        response.cancel()
+
+
+@contextmanager
+def _mapped_errors(kind: str) -> Iterator[None]:
+    try:
+        yield
     except ProviderError as error:
         # Through Ray it is a RayError too, whose text is a traceback; `cause` is the error itself.
         raise getattr(error, "cause", error) from None

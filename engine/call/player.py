@@ -39,7 +39,7 @@ class Player:
 
     def note_heard(self) -> None:
         """Note how much of each piece was heard by now, for an actor that takes over."""
-        self._note(self._playout.heard(time.monotonic()))
+        self._note(*map(_heard, self._playout.heard(time.monotonic())))
 
     def on_mark(self, name: str) -> None:
         self._playout.on_mark(name, time.monotonic())
@@ -64,6 +64,7 @@ class Player:
         idle = self._playout.idle(now)
         if not self._playout.enqueue(play.piece, play.ulaw, now):
             return
+        self._note(ev.PieceHeard(play.piece, 0, len(play.ulaw)))
         self.interruptible = play.interruptible
         if play.interruptible and over_speech:
             # The caller began while this was on its way: the actor hears of it at the same moment.
@@ -79,11 +80,11 @@ class Player:
         now = time.monotonic()
         if self._playout.idle(now):
             return
-        held = self._playout.pause(now)
+        held = tuple(map(_heard, self._playout.pause(now)))
         await self._send(SendClear())
         self._report_finished(now)
-        self._note(held)
-        self._tell(ev.PlayoutHeld(tuple(_heard(item) for item in held)))
+        self._note(*held)
+        self._tell(ev.PlayoutHeld(held))
 
     def resume(self) -> None:
         """Go on from the first sample that was not heard."""
@@ -94,14 +95,14 @@ class Player:
         """Drop all that was not heard."""
         now = time.monotonic()
         self._report_finished(now)
-        self._note(self._playout.flush(now))
+        self._note(*map(_heard, self._playout.flush(now)))
         await self._send(SendClear())
 
     def end(self) -> None:
         """The carrier is gone: tell how far the caller heard."""
         now = time.monotonic()
         self._report_finished(now)
-        self._tell(ev.PlayoutHeld(tuple(_heard(item) for item in self._playout.pause(now))))
+        self._tell(ev.PlayoutHeld(tuple(map(_heard, self._playout.pause(now)))))
 
     async def _send_due(self, now: float) -> None:
         """Adjacent frames go in one message: it costs as much as one of 20 ms, here and in HAProxy."""
@@ -119,11 +120,12 @@ class Player:
 
     def _report_finished(self, now: float) -> None:
         for piece in self._playout.finished(now):
-            self._pieces[piece] = ev.PieceHeard(piece, 1, 1)
+            total = self._pieces[piece].total if piece in self._pieces else 1
+            self._note(ev.PieceHeard(piece, total, total))
             self._tell(ev.PieceFinished(piece))
 
-    def _note(self, heard: tuple[Heard, ...]) -> None:
-        self._pieces |= {item.piece_id: _heard(item) for item in heard}
+    def _note(self, *heard: ev.PieceHeard) -> None:
+        self._pieces |= {item.piece: item for item in heard}
         while len(self._pieces) > MAX_PIECES:
             del self._pieces[next(iter(self._pieces))]
 

@@ -57,6 +57,8 @@ class Deadlines:
     first_token: float = 5.0
     next_token: float = 3.0
     synthesise: float = 5.0
+    """To the first part of a piece's audio."""
+    next_part: float = 3.0
     opening: float = 10.0
     journal: float = 3.0
     edge_silent: float = 3.0

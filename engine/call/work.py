@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from engine.call.services import Deadlines, Services
 from engine.call.spec import CallSpec
 from engine.dialog import commands as cmd
 from engine.dialog import events as ev
 from engine.dialog.prompt import warm_up
-from engine.errors import ProviderError, ProviderTimeout
-from engine.providers.base import ChatDelta, Speech, SpeechRequest, Transcript
+from engine.errors import ProviderError, ProviderUnavailable
+from engine.providers.base import Speech, SpeechRequest, Transcript, whole
 from engine.providers.stt.listener import LiveListener
 from engine.speech.normalise import normalise
 
@@ -23,6 +23,8 @@ log = logging.getLogger("parley.call")
 
 Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
 WorkCommand = cmd.Transcribe | cmd.Score | cmd.ScoreWords | cmd.Retrieve | cmd.Generate | cmd.Synthesise
+
+Item = TypeVar("Item")
 
 MOST_KEPT = 64
 
@@ -146,7 +148,7 @@ class Work:
                 continue
             try:
                 async with asyncio.timeout(self._deadlines.opening):
-                    speech = await self._services.tts.synthesise(request)
+                    speech = await whole(self._services.tts.speak(request))
                 while len(self._kept) >= MOST_KEPT:
                     self._kept.pop(next(iter(self._kept)))
                 self._kept[request] = replace(speech, route=())  # of no later turn
@@ -193,28 +195,50 @@ class Work:
         self._emit(ev.Retrieved(attempt, tuple(passages)))
 
     async def _generate(self, command: cmd.Generate) -> None:
-        deadline = self._deadlines.first_token
-        async with aclosing(self._services.llm.generate(command.request)) as stream:
-            while True:
-                try:
-                    async with asyncio.timeout(deadline):
-                        delta: ChatDelta = await anext(stream)
-                except StopAsyncIteration:
-                    raise ProviderTimeout("the reply's stream ended without a finish reason") from None
-                deadline = self._deadlines.next_token
+        limits = self._deadlines
+        stream = self._services.llm.generate(command.request)
+        async with aclosing(_in_time(stream, limits.first_token, limits.next_token)) as deltas:
+            async for delta in deltas:
                 self._emit(ev.Generated(command.attempt, delta))
                 if delta.finish_reason is not None:
                     return
+        raise ProviderUnavailable("the reply's stream ended without a finish reason")
 
     async def _synthesise(self, command: cmd.Synthesise) -> None:
         request = self._request(command.text, phrase=command.phrase)
-        speech = self._kept.get(request) if command.phrase else None
-        if speech is None:
-            async with asyncio.timeout(self._deadlines.synthesise):
-                speech = await self._services.tts.synthesise(request)
-        by = speech.served_by or speech.voice
-        self._emit(ev.Synthesised(command.piece, speech.audio, by, speech.route))
+        kept = self._kept.get(request) if command.phrase else None
+        if kept is not None:
+            self._give(command.piece, kept)
+            return
+        limits = self._deadlines
+        stream = self._services.tts.speak(request)
+        async with aclosing(_in_time(stream, limits.synthesise, limits.next_part)) as parts:
+            async for part in parts:
+                self._give(command.piece, part)
+                if part.last:
+                    return
+        raise ProviderUnavailable("the speech's stream ended without its last part")
+
+    def _give(self, piece: str, part: Speech) -> None:
+        by = part.served_by or part.voice
+        self._emit(ev.Synthesised(piece, part.audio, by, part.route, part.last))
 
     def _request(self, text: str, *, phrase: bool) -> SpeechRequest:
         agent = self._spec.agent
         return SpeechRequest(text=text, voice=agent.voice, language=agent.language, cache=phrase)
+
+
+async def _in_time(
+    stream: AsyncGenerator[Item, None], first_s: float, next_s: float
+) -> AsyncGenerator[Item, None]:
+    """A provider's stream, which is closed with this. Raises TimeoutError where an item is late."""
+    limit = first_s
+    async with aclosing(stream):
+        while True:
+            try:
+                async with asyncio.timeout(limit):
+                    item = await anext(stream)
+            except StopAsyncIteration:
+                return
+            yield item
+            limit = next_s

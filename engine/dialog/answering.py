@@ -112,7 +112,7 @@ class Answerer:
     def synthesise_next(self, attempt: Attempt) -> list[cmd.Command]:
         """Have the next piece spoken. Before the turn is over only the first: the rest may be for nothing."""
         reply = attempt.reply
-        if reply is None or (not attempt.committed and reply.pieces and reply.pieces[0].ulaw is not None):
+        if reply is None or (not attempt.committed and reply.pieces and reply.pieces[0].whole):
             return []
         return self.synthesise(reply)
 

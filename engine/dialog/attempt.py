@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from engine.dialog.endpoint import Evidence
 from engine.dialog.events import Stage
-from engine.dialog.reply import Reply
+from engine.dialog.reply import Kind, Reply
 from engine.providers.base import ChatDelta, Decision, Route, Transcript
 from engine.speech.clauses import ClauseCutter
 
@@ -53,7 +53,7 @@ class Attempt:
     @property
     def ready(self) -> bool:
         """Whether there is something that the caller could hear."""
-        return self.reply is not None and next(self.reply.releasable(), None) is not None
+        return self.reply is not None and next(self.reply.playable(), None) is not None
 
     def silence_ms(self, now: float) -> float:
         return (now - self.speech_end) * 1000
@@ -61,8 +61,9 @@ class Attempt:
     @property
     def evidence(self) -> Evidence:
         """What is known about whether the turn is over."""
-        text = self.transcript.text if self.transcript is not None else ""
-        return Evidence(text, self.intonation, self.words)
+        heard = self.transcript or Transcript("")
+        courtesy = self.reply is not None and self.reply.kind in (Kind.COURTESY, Kind.CLOSING)
+        return Evidence(heard.text, self.intonation, self.words, heard.avg_logprob, courtesy)
 
     def serve(self, stage: str, by: str, route: Route = ()) -> None:
         """Note who did a stage, and how it came to that."""

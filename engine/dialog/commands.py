@@ -84,7 +84,10 @@ class Append:
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """Play mu-law audio after what is queued. `interruptible`: speech over it holds playout at once."""
+    """Play mu-law audio after what is queued. `interruptible`: speech over it holds playout at once.
+
+    `piece` is the id of a piece or of a part of one (`engine.dialog.reply.Piece`).
+    """
 
     piece: str
     ulaw: bytes

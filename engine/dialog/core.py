@@ -240,7 +240,7 @@ class Dialog:
                 if attempt is not None:
                     attempt.stamp("first_audio", now)
                     attempt.serve("tts", event.served_by, event.route)
-                self.voice.give(reply, attempt, piece, event.ulaw)
+                self.voice.give(reply, attempt, piece, event.ulaw, last=event.last)
         self.release(now)
         self.go_on_if_heard(now)
 

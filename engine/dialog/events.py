@@ -52,7 +52,7 @@ class DigitPressed:
 
 @dataclass(frozen=True, slots=True)
 class PieceStarted:
-    """The first frame of a piece was sent to the carrier at `unix_ms`."""
+    """The first frame of a piece was sent to the carrier at `unix_ms`; so with its later parts."""
 
     piece: str
     unix_ms: float
@@ -60,14 +60,14 @@ class PieceStarted:
 
 @dataclass(frozen=True, slots=True)
 class PieceFinished:
-    """The caller heard all of a piece."""
+    """The caller heard all of a piece, or of a part of one."""
 
     piece: str
 
 
 @dataclass(frozen=True, slots=True)
 class PieceHeard:
-    """How much of a piece the caller has heard, in samples."""
+    """How much of a piece or a part of one the caller has heard, in samples."""
 
     piece: str
     samples: int
@@ -138,10 +138,13 @@ class Generated:
 
 @dataclass(frozen=True, slots=True)
 class Synthesised:
+    """More audio of a piece; after the `last` there is none."""
+
     piece: str
     ulaw: bytes
     served_by: str = ""
     route: Route = ()
+    last: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,18 +72,22 @@ def note_end(dialog: Dialog, reply: Reply) -> None:
 
 
 def _lose_piece(dialog: Dialog, piece_id: str, now: float) -> None:
-    """No audio for a piece: skip it. An answer or phrase of which nothing can be spoken becomes the apology.
+    """No audio for a piece, or no more of it: go on with the next.
 
-    That is at hand. Where even it is not there is no voice at all, and a call in silence is ended.
+    An answer or phrase of which nothing can be spoken becomes the apology, which is at hand. Where even that
+    is not there is no voice at all, and a call in silence is ended.
     """
     for reply, attempt in dialog.replies():
-        if reply.piece(piece_id) is None or reply.kind in (Kind.APOLOGY, Kind.FILLER, Kind.CLOSING):
+        piece = reply.piece(piece_id)
+        if piece is None:
             continue
-        if attempt is None:
-            last = dialog.answerer.phrase(Kind.APOLOGY, dialog.agent.phrases.apology, Then.HANG_UP)
-            dialog.say(last, now)
-            return
-        if not any(piece.ulaw for piece in reply.pieces):
-            dialog.answer_with(attempt, apology(dialog), now)
-            return
+        if not piece.released and reply.kind not in (Kind.APOLOGY, Kind.FILLER, Kind.CLOSING):
+            if attempt is None:
+                last = dialog.answerer.phrase(Kind.APOLOGY, dialog.agent.phrases.apology, Then.HANG_UP)
+                dialog.say(last, now)
+                return
+            if not any(piece.whole and piece.total for piece in reply.pieces):
+                dialog.answer_with(attempt, apology(dialog), now)
+                return
+        piece.break_off()
     dialog.take_audio(Synthesised(piece_id, b""), now)

@@ -10,7 +10,7 @@ from engine.dialog.attempt import Attempt
 from engine.dialog.core import Dialog
 from engine.dialog.events import CallerPaused, PieceHeard, Started
 from engine.dialog.prompt import Exchange
-from engine.dialog.reply import Kind, Piece, Reply, Then
+from engine.dialog.reply import Kind, Piece, Reply, Then, piece_of
 from engine.dialog.table import Phase
 from engine.providers.base import Transcript
 from engine.speech.normalise import normalise
@@ -90,7 +90,7 @@ def recover(
     dialog.history.extend(story.history)
     dialog.limit(now, elapsed_s=(unix_ms - story.started_ms) / 1000)
     if story.released:
-        _go_on_speaking(dialog, story, {piece.piece: piece for piece in pieces}, now)
+        _go_on_speaking(dialog, story, pieces, now)
     elif story.open_turn is not None:
         _think_again(dialog, story, now)
     elif story.spoke:
@@ -112,12 +112,9 @@ def move_to_new_edge(dialog: Dialog, position: int, now: float) -> list[cmd.Comm
     return dialog.take_commands() + dialog.handle(CallerPaused(position, 0.0), now)
 
 
-def _go_on_speaking(dialog: Dialog, story: _Story, known: dict[str, PieceHeard], now: float) -> None:
+def _go_on_speaking(dialog: Dialog, story: _Story, known: Sequence[PieceHeard], now: float) -> None:
     for piece in story.released:
-        if (heard := known.get(piece.id)) is not None:
-            piece.released, piece.ulaw = True, b""
-            piece.total, piece.heard = heard.total, heard.samples
-            piece.finished = heard.samples >= heard.total
+        piece.recall([part for part in known if piece_of(part.piece) == piece.id])
     more_to_come = story.kind is Kind.REPLY and story.open_turn is not None
     reply = Reply(story.kind, story.then, story.released, complete=not more_to_come)
     reply.interruptible = dialog.answerer.interruptible(story.kind, story.then)

@@ -31,11 +31,17 @@ class Scribe:
         }
         return [Append("turn_ended", data), _tell("user", turn=turn, text=text)]
 
-    def released(self, turn: int, reply: Reply, piece: Piece) -> list[Command]:
+    def released(self, turn: int, reply: Reply, piece: Piece, samples: int) -> list[Command]:
+        """The first part of a piece, so long, may be heard."""
         said = {"turn": turn, "text": piece.text, "kind": reply.kind.value}
         append = Append("reply_released", said | {"piece": piece.id, "then": reply.then.value})
-        audio_ms = piece.total * 1000 / SAMPLE_RATE_HZ
-        return [append, _tell("agent", piece=reply.pieces.index(piece), audio_ms=audio_ms, **said)]
+        place, audio_ms = reply.pieces.index(piece), samples * 1000 / SAMPLE_RATE_HZ
+        return [append, _tell("agent", piece=place, audio_ms=audio_ms, **said)]
+
+    def continued(self, turn: int, reply: Reply, piece: Piece, samples: int) -> list[Command]:
+        """More of a piece's audio may be heard."""
+        place, audio_ms = reply.pieces.index(piece), samples * 1000 / SAMPLE_RATE_HZ
+        return [_tell("more", turn=turn, piece=place, kind=reply.kind.value, audio_ms=audio_ms)]
 
     def heard(self, turn: int, reply: Reply, attempt: Attempt | None) -> list[Command]:
         """The end of a reply: what of it was heard, and for an answer its timeline."""

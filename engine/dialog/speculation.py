@@ -55,7 +55,7 @@ class Speculation:
         if attempt.reply is None or attempt.reply.kind is not Kind.REPLY:
             return
         self._vain["replies"] += 1
-        if any(piece.ulaw for piece in attempt.reply.pieces):
+        if any(piece.total for piece in attempt.reply.pieces):
             self._vain["clauses"] += 1
 
     def turn_over(self) -> dict[str, int]:

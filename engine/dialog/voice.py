@@ -36,27 +36,36 @@ class Voice:
         self.reply, self.answering, self.filler = reply, attempt, None
 
     def play(self, reply: Reply, turn: int) -> None:
-        """Let the caller hear every piece that is ready, in order."""
-        for piece in reply.releasable():
-            piece.released = True
-            if piece.ulaw:
-                self._out += self._scribe.released(turn, reply, piece)
-                self._out.append(cmd.Play(piece.id, piece.ulaw, reply.interruptible))
+        """Let the caller hear all that is ready, in order."""
+        for piece in reply.playable():
+            first, piece.released = not piece.released, True
+            begin, part = piece.given, piece.next_part()
+            if part is None:
+                continue
+            told = self._scribe.released if first else self._scribe.continued
+            self._out += told(turn, reply, piece, piece.given - begin)
+            self._out.append(cmd.Play(*part, reply.interruptible))
 
     def play_again(self) -> None:
         """A new edge has no audio: give it what the caller did not hear."""
         if self.reply is None:
             return
         for piece in self.reply.pieces:
-            if piece.released and not piece.finished and piece.ulaw:
-                piece.replayed_from = piece.heard
-                rest = piece.ulaw[piece.heard :]
-                self._out.append(cmd.Play(piece.id, rest, self.reply.interruptible))
+            if not piece.released or piece.finished:
+                continue
+            if not piece.play_anew():
+                self._out += self._answerer.synthesise(self.reply)
+            if (part := piece.next_part()) is not None:
+                self._out.append(cmd.Play(*part, self.reply.interruptible))
 
-    def give(self, reply: Reply, attempt: Attempt | None, piece: Piece, ulaw: bytes) -> None:
-        """Audio for a piece; then the next piece is made. No audio means that there is nothing to hear."""
+    def give(
+        self, reply: Reply, attempt: Attempt | None, piece: Piece, ulaw: bytes, *, last: bool = True
+    ) -> None:
+        """Audio for a piece; behind its last the next piece is made. No audio at all: nothing to hear."""
+        piece.take(ulaw, last=last)
+        if not last:
+            return
         reply.synthesising = None
-        piece.ulaw, piece.total, piece.finished = ulaw, len(ulaw), not ulaw
         if attempt is not None:
             self._out += self._answerer.synthesise_next(attempt)
         else:
@@ -66,16 +75,16 @@ class Voice:
         if self.answering is not None and self.reply is not None and self.reply.piece(event.piece):
             self.answering.stamp("first_byte", self._scribe.monotonic(event.unix_ms))
 
-    def note_finished(self, piece_id: str) -> None:
+    def note_finished(self, part: str) -> None:
         for reply in (self.reply, self.filler):
-            if reply is not None and (piece := reply.piece(piece_id)) is not None:
-                piece.finished, piece.heard = True, piece.total
+            if reply is not None and (piece := reply.piece(part)) is not None:
+                piece.note(part)
 
     def note_held(self, heard: Sequence[PieceHeard]) -> None:
         """How far the caller heard; never less than was known before."""
         for item in heard:
             if self.reply is not None and (piece := self.reply.piece(item.piece)) is not None:
-                piece.heard = max(piece.heard, piece.replayed_from + item.samples)
+                piece.note(item.piece, item.samples)
 
     def cut(self, turn: int) -> None:
         """Stop the reply where the caller stopped hearing: only that is history."""

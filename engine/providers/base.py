@@ -9,8 +9,11 @@ All methods are cancellable at any await and leave nothing running. They raise o
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
+
+from engine.errors import ProviderUnavailable
 
 SAMPLE_RATE_HZ = 8_000
 
@@ -162,7 +165,7 @@ class SpeechRequest:
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """Spoken text: mu-law 8 kHz, trimmed of leading silence."""
+    """Spoken text, or a part of it: mu-law 8 kHz, trimmed of leading silence."""
 
     audio: bytes
     voice: str
@@ -171,10 +174,27 @@ class Speech:
     encoding: Literal["mulaw"] = "mulaw"
     rate_hz: int = SAMPLE_RATE_HZ
     route: Route = ()
+    last: bool = True
+    """Whether all of it is said with this part."""
 
 
 class TextToSpeech(Protocol):
-    async def synthesise(self, request: SpeechRequest) -> Speech: ...
+    def speak(self, request: SpeechRequest) -> AsyncGenerator[Speech, None]:
+        """The text in parts, as they come; close the generator to leave early."""
+        ...
+
+
+async def whole(parts: AsyncGenerator[Speech, None]) -> Speech:
+    """All that `TextToSpeech.speak` gives, as one. Raises ProviderUnavailable where its end is missing."""
+    audio = bytearray()
+    route: list[Decision] = []
+    async with aclosing(parts):
+        async for part in parts:
+            audio += part.audio
+            route += part.route
+            if part.last:
+                return replace(part, audio=bytes(audio), route=tuple(route))
+    raise ProviderUnavailable("the speech ended without its last part")
 
 
 @dataclass(frozen=True, slots=True)

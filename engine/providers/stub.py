@@ -137,9 +137,9 @@ class StubTts:
     def __init__(self, delays: StubDelays) -> None:
         self._delays = delays
 
-    async def synthesise(self, request: SpeechRequest) -> Speech:
+    async def speak(self, request: SpeechRequest) -> AsyncGenerator[Speech, None]:
         await _wait_ms(self._delays.tts_ms)
-        return Speech(tone(len(request.text) * SAMPLES_A_CHARACTER), request.voice)
+        yield Speech(tone(len(request.text) * SAMPLES_A_CHARACTER), request.voice)
 
 
 def tone(samples: int) -> bytes:

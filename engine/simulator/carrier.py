@@ -17,11 +17,11 @@ import math
 import secrets
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
 
 from engine.errors import ProtocolError
-from engine.simulator.events import Event, parse_event
+from engine.simulator.events import AgentPiece, Event, MoreAudio, parse_event
 from engine.simulator.tape import FRAME_BYTES, SILENCE
 
 DIGITS = frozenset("0123456789*#")
@@ -204,11 +204,22 @@ class Carrier:
                 self._chunks.clear()
                 return [self._mark(name) for name in self._due(self.received_bytes)]
             case "parley":
-                event = parse_event(_inner(body, "parley"))
-                self.events.append(Received(at, self.received_bytes, event))
+                self._note(Received(at, self.received_bytes, parse_event(_inner(body, "parley"))))
             case unknown:
                 raise ProtocolError(f"unknown event {unknown!r}")
         return []
+
+    def _note(self, received: Received) -> None:
+        """An event; more audio of a piece counts with the piece."""
+        more = received.event
+        if not isinstance(more, MoreAudio):
+            self.events.append(received)
+            return
+        for index, earlier in reversed(list(enumerate(self.events))):
+            if isinstance(earlier.event, AgentPiece) and more.belongs_to(earlier.event):
+                self.events[index] = replace(earlier, event=more.added_to(earlier.event))
+                return
+        raise ProtocolError(f"more audio of piece {more.piece} of turn {more.turn}, which was not released")
 
     def _enqueue(self, audio: bytes, at: float) -> None:
         self.received_bytes += len(audio)

@@ -7,7 +7,7 @@ older simulator.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
@@ -44,6 +44,22 @@ class AgentPiece:
     text: str
     kind: str
     audio_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MoreAudio:
+    """More audio of a released piece, which lasts so much longer."""
+
+    turn: int
+    piece: int
+    kind: str
+    audio_ms: float
+
+    def belongs_to(self, piece: AgentPiece) -> bool:
+        return (self.turn, self.piece, self.kind) == (piece.turn, piece.piece, piece.kind)
+
+    def added_to(self, piece: AgentPiece) -> AgentPiece:
+        return replace(piece, audio_ms=(piece.audio_ms or 0.0) + self.audio_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +105,14 @@ class OtherEvent:
 
 
 Event: TypeAlias = (
-    CallStarted | UserTurn | AgentPiece | Heard | TurnDone | StateChange | CallEnded | OtherEvent
+    CallStarted | UserTurn | AgentPiece | MoreAudio | Heard | TurnDone | StateChange | CallEnded | OtherEvent
 )
 
 _TYPES: dict[str, TypeAdapter[Any]] = {
     "call": TypeAdapter(CallStarted),
     "user": TypeAdapter(UserTurn),
     "agent": TypeAdapter(AgentPiece),
+    "more": TypeAdapter(MoreAudio),
     "heard": TypeAdapter(Heard),
     "turn": TypeAdapter(TurnDone),
     "state": TypeAdapter(StateChange),

@@ -100,9 +100,9 @@ class Models:
             yield ChatDelta(f"{word} " if word else " ")
         yield ChatDelta("", finish_reason="stop")
 
-    async def synthesise(self, request: SpeechRequest) -> Speech:
+    async def speak(self, request: SpeechRequest) -> AsyncGenerator[Speech, None]:
         frames = -(-len(request.text) * SAMPLES_A_CHARACTER // FRAME)
-        return Speech(LOUD * frames, request.voice)
+        yield Speech(LOUD * frames, request.voice)
 
 
 class _Counted(BufferedSession):

@@ -19,6 +19,7 @@ from engine.providers.base import (
     SpeechRequest,
     TextToSpeech,
     Transcript,
+    whole,
 )
 from engine.providers.failover.breaker import Breaker, BreakerRules
 from engine.providers.failover.chains import Candidate, LlmChain, Rules, SttChain, TtsChain
@@ -192,17 +193,17 @@ class Voice:
     def __init__(self, error: ProviderError | None = None) -> None:
         self.error = error
 
-    async def synthesise(self, request: SpeechRequest) -> Speech:
+    async def speak(self, request: SpeechRequest) -> AsyncGenerator[Speech, None]:
         if self.error is not None:
             raise self.error
-        return Speech(request.text.encode(), "voice")
+        yield Speech(request.text.encode(), "voice")
 
 
 async def test_a_piece_is_spoken_by_the_next_one() -> None:
     bad: Candidate[TextToSpeech] = Candidate("bad", Voice(ProviderRejected("too long")), Breaker())
     chain = TtsChain([bad, Candidate("good", Voice(), Breaker())], QUICK)
-    speech = await chain.synthesise(SpeechRequest("Hello."))
+    speech = await whole(chain.speak(SpeechRequest("Hello.")))
     assert speech.audio == b"Hello."
     assert [one.what for one in speech.route] == ["failed", "answered"]
     with pytest.raises(ProviderRejected):
-        await TtsChain([bad], QUICK).synthesise(SpeechRequest("Hello."))
+        await whole(TtsChain([bad], QUICK).speak(SpeechRequest("Hello.")))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator
 
 import pytest
 
 from engine.errors import ProviderUnavailable
-from engine.providers.base import Speech, SpeechRequest
+from engine.providers.base import Speech, SpeechRequest, whole
 from engine.providers.failover.guarded import GuardedVendor
 from engine.providers.vendor import VendorOptions
 
@@ -25,13 +26,13 @@ class Voice:
         self.asked = 0
         self.sampled = asyncio.Event()
 
-    async def synthesise(self, request: SpeechRequest) -> Speech:
+    async def speak(self, request: SpeechRequest) -> AsyncGenerator[Speech, None]:
         self.asked += 1
         if self.hangs:
             await asyncio.Event().wait()
         if self.down:
             raise ProviderUnavailable("down")
-        return Speech(b"hello", "voice")
+        yield Speech(b"hello", "voice")
 
     async def sample(self) -> str:
         self.sampled.set()
@@ -52,7 +53,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 async def fail(guarded: GuardedVendor, times: int) -> None:
     for _ in range(times):
         with pytest.raises(ProviderUnavailable):
-            await guarded.synthesise(HELLO)
+            await whole(guarded.speak(HELLO))
 
 
 class Sleep:
@@ -91,7 +92,7 @@ async def test_no_caller_waits_for_a_probe_and_none_has_to_ask_for_it(clock: lis
     await voice.sampled.wait()
     await asyncio.sleep(0)
     assert guarded.state == "closed"
-    assert (await guarded.synthesise(HELLO)).audio == b"hello"
+    assert (await whole(guarded.speak(HELLO))).audio == b"hello"
     assert voice.asked == 4
     await guarded.close()
 
@@ -103,7 +104,7 @@ async def test_it_is_proved_before_it_is_needed(clock: list[float]) -> None:
     await voice.sampled.wait()
     await asyncio.sleep(0)
     voice.hangs = True
-    many = [asyncio.create_task(guarded.synthesise(HELLO)) for _ in range(50)]
+    many = [asyncio.create_task(whole(guarded.speak(HELLO))) for _ in range(50)]
     await asyncio.sleep(0)
     assert guarded.at_once == voice.options.connections == 30, "no more than there are connections"
     for task in many:

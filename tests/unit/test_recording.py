@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -117,11 +118,11 @@ class NumberedSpeech(Models):
         super().__init__()
         self._numbers = count(1)
 
-    async def synthesise(self, request: SpeechRequest) -> Speech:
-        speech = await super().synthesise(request)
-        frames = len(speech.audio) // FRAME
-        numbers = (next(self._numbers).to_bytes(2, "big") for _ in range(frames))
-        return Speech(b"".join(number * (FRAME // 2) for number in numbers), request.voice)
+    async def speak(self, request: SpeechRequest) -> AsyncGenerator[Speech, None]:
+        async for part in super().speak(request):
+            frames = len(part.audio) // FRAME
+            numbers = (next(self._numbers).to_bytes(2, "big") for _ in range(frames))
+            yield replace(part, audio=b"".join(number * (FRAME // 2) for number in numbers))
 
 
 @pytest.fixture

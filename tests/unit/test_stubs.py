@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from engine.dialog.courtesies import classify
 from engine.dialog.endpoint import unfinished
 from engine.errors import ConfigurationError
-from engine.providers.base import ChatRequest, Message, SpeechRequest
+from engine.providers.base import ChatRequest, Message, SpeechRequest, whole
 from engine.providers.stub import (
     ANSWER,
     QUESTION,
@@ -71,7 +71,9 @@ async def test_the_answer_comes_word_by_word() -> None:
 
 
 async def test_speech_is_loud_throughout_and_longer_for_more_words() -> None:
-    short, long = [(await StubTts(AT_ONCE).synthesise(SpeechRequest(text))).audio for text in ("Hi.", ANSWER)]
+    short, long = [
+        (await whole(StubTts(AT_ONCE).speak(SpeechRequest(text)))).audio for text in ("Hi.", ANSWER)
+    ]
     assert len(short) < len(long)
     frames = [long[at : at + FRAME_BYTES] for at in range(0, len(long) - FRAME_BYTES, FRAME_BYTES)]
     assert frames
@@ -102,7 +104,7 @@ async def test_a_stub_that_is_cancelled_leaves_nothing_running() -> None:
         turn.words(QUESTION, "en"),
         knowledge.search("acme", QUESTION, 1, "en"),
         generate(),
-        StubTts(NEVER).synthesise(SpeechRequest("Hello.")),
+        whole(StubTts(NEVER).speak(SpeechRequest("Hello."))),
     )
     before = asyncio.all_tasks()
     tasks = [asyncio.ensure_future(one) for one in work]

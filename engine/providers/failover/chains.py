@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from engine.errors import ProviderError, ProviderTimeout, ProviderUnavailable
 from engine.providers.base import (
@@ -19,6 +19,7 @@ from engine.providers.base import (
     ChatRequest,
     Decision,
     LanguageModel,
+    Route,
     Speech,
     SpeechRequest,
     SpeechToText,
@@ -30,6 +31,7 @@ from engine.providers.failover.breaker import RetryBudget
 from engine.providers.failover.race import Gate, Lost, Race, StageRules, Start, Step, Stop
 from engine.providers.failover.words import WholeWords
 from engine.providers.stt.session import BufferedSession
+from engine.speech import heard
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -50,14 +52,15 @@ class Candidate(Generic[P]):
 class Rules:
     """When each stage moves on to the next provider; times in seconds.
 
-    `next_token_s`: the longest pause within a reply. The sum of a failed stage and its fallback should stay
-    within a second of silence.
+    `next_token_s`, `next_part_s`: the longest pause within a reply or a piece of speech. The sum of a failed
+    stage and its fallback should stay within a second of silence.
     """
 
     transcribe: StageRules = TRANSCRIBE
     first_token: StageRules = FIRST_TOKEN
     next_token_s: float = 0.8
     synthesise: StageRules = SYNTHESISE
+    next_part_s: float = 0.8
 
 
 @dataclass(slots=True)
@@ -196,81 +199,133 @@ class _LiveSession(BufferedSession):
         await self._heard.close()
 
 
-class TtsChain(_Chain[TextToSpeech]):
-    """A TextToSpeech."""
-
-    async def synthesise(self, request: SpeechRequest) -> Speech:
-        run = self._run(
-            self._candidates, self._rules.synthesise, lambda provider: provider.synthesise(request)
-        )
-        speech, _ = await run.result()
-        return replace(speech, route=tuple(run.race.route))
+Opened = tuple[T, AsyncGenerator[T, None]]
+"""A stream's first item, and the rest."""
 
 
-Opened = tuple[ChatDelta, AsyncGenerator[ChatDelta, None]]
-"""A reply's first delta, and the rest."""
+class _StreamChain(_Chain[P], Generic[P, T]):
+    """A chain whose providers stream: one that breaks off in the middle is gone on with by the next."""
 
+    async def _relay(
+        self,
+        ask: Callable[[P], AsyncGenerator[T, None]],
+        is_last: Callable[[T], bool],
+        stage: StageRules,
+        next_s: float,
+    ) -> AsyncGenerator[tuple[T, str, Route], None]:
+        """Each item, whose it is, and what was decided since the item before, to the last item of a stream.
 
-class LlmChain(_Chain[LanguageModel]):
-    """A LanguageModel. A reply that breaks off is gone on with by the next provider, at a whole word."""
-
-    async def generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
-        """As every LanguageModel; the last delta has the route of the whole reply."""
+        `ask` is called again where a stream broke off: for what is left then.
+        """
         left = list(self._candidates)
-        said, route = "", list[Decision]()
+        broke: Route = ()
         while True:
-            asked = replace(request, continue_from=request.continue_from + said) if said else request
-            run = self._run(left, self._rules.first_token, partial(_open, asked), _close)
+            run = self._run(left, stage, lambda provider: _open(ask(provider)), _close)
             opened, winner = await run.result()
-            route += run.race.route
-            words = WholeWords()
-            began = self._clock()
+            one, began = left[winner], self._clock()
+            route: Route = (*broke, *run.race.route)
             try:
-                async with aclosing(self._deltas(opened)) as deltas:
-                    async for delta in deltas:
-                        text = words.push(delta.text)
-                        if delta.finish_reason is not None:
-                            text += words.end()
-                            yield replace(delta, text=text, route=tuple(route))
+                async with aclosing(_rest(opened, next_s)) as items:
+                    async for item in items:
+                        yield item, one.name, route
+                        route = ()
+                        if is_last(item):
                             return
-                        if text:
-                            said += text
-                            yield replace(delta, text=text)
+                raise ProviderUnavailable("a stream ended before its end", provider=one.name)
             except ProviderError as error:
-                one, now = left[winner], self._clock()
+                now = self._clock()
                 one.gate.late(error, now)
-                route.append(Decision(one.name, "broke off", round((now - began) * 1000)))
+                broke = (*route, Decision(one.name, "broke off", round((now - began) * 1000)))
                 left = [left[place] for place in run.race.left_after(winner)]
                 if not left:
                     raise
 
-    async def _deltas(self, opened: Opened) -> AsyncGenerator[ChatDelta, None]:
-        """The rest of a reply, none of it later than it may be."""
-        delta, stream = opened
-        async with aclosing(stream):
-            while True:
-                yield delta
+
+class TtsChain(_StreamChain[TextToSpeech, Speech]):
+    """A TextToSpeech. A piece that breaks off is gone on with by the next provider, at a whole word.
+
+    Voices do not say which word they are at: it is told from the time, at the pace of what they said before.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._paces: dict[str, float] = {}
+
+    async def speak(self, request: SpeechRequest) -> AsyncGenerator[Speech, None]:
+        """As every TextToSpeech; each part has the decisions since the one before it."""
+        left, said, speaker = request, 0, ""
+
+        def ask(provider: TextToSpeech) -> AsyncGenerator[Speech, None]:
+            nonlocal left, said
+            if said:
+                rest = heard.unsaid(left.text, said, self._paces.get(speaker, heard.SLOW_PACE))
+                left, said = replace(left, text=rest), 0
+            return provider.speak(left)
+
+        relay = self._relay(ask, lambda part: part.last, self._rules.synthesise, self._rules.next_part_s)
+        async with aclosing(relay) as parts:
+            async for part, speaker, route in parts:
+                said += len(part.audio)
+                if part.last and said:
+                    self._paces[speaker] = heard.pace(left.text, said)
+                yield replace(part, route=route)
+
+
+class LlmChain(_StreamChain[LanguageModel, ChatDelta]):
+    """A LanguageModel. A reply that breaks off is gone on with by the next provider, at a whole word."""
+
+    async def generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
+        """As every LanguageModel; the last delta has the route of the whole reply."""
+        said, words = "", WholeWords()
+        whole_route: Route = ()
+
+        def ask(provider: LanguageModel) -> AsyncGenerator[ChatDelta, None]:
+            nonlocal words
+            words = WholeWords()
+            asked = replace(request, continue_from=request.continue_from + said) if said else request
+            return provider.generate(asked)
+
+        relay = self._relay(
+            ask,
+            lambda delta: delta.finish_reason is not None,
+            self._rules.first_token,
+            self._rules.next_token_s,
+        )
+        async with aclosing(relay) as deltas:
+            async for delta, _, route in deltas:
+                whole_route += route
+                text = words.push(delta.text)
                 if delta.finish_reason is not None:
-                    return
-                try:
-                    async with asyncio.timeout(self._rules.next_token_s):
-                        delta = await anext(stream)
-                except TimeoutError:
-                    raise ProviderTimeout("the reply stopped in the middle") from None
-                except StopAsyncIteration:
-                    raise ProviderUnavailable("the reply ended without an end") from None
+                    yield replace(delta, text=text + words.end(), route=whole_route)
+                elif text:
+                    said += text
+                    yield replace(delta, text=text)
 
 
-async def _open(request: ChatRequest, provider: LanguageModel) -> Opened:
-    stream = provider.generate(request)
+async def _open(stream: AsyncGenerator[T, None]) -> Opened[T]:
     try:
         return await anext(stream), stream
     except StopAsyncIteration:
-        raise ProviderUnavailable("the reply was empty") from None
+        raise ProviderUnavailable("the answer was empty") from None
     except BaseException:
         await stream.aclose()
         raise
 
 
-async def _close(opened: Opened) -> None:
+async def _rest(opened: Opened[T], next_s: float) -> AsyncGenerator[T, None]:
+    """All of a stream, none of it later than it may be."""
+    item, stream = opened
+    async with aclosing(stream):
+        while True:
+            yield item
+            try:
+                async with asyncio.timeout(next_s):
+                    item = await anext(stream)
+            except TimeoutError:
+                raise ProviderTimeout("the stream stopped in the middle") from None
+            except StopAsyncIteration:
+                return
+
+
+async def _close(opened: Opened[T]) -> None:
     await opened[1].aclose()

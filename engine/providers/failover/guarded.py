@@ -72,10 +72,12 @@ class GuardedVendor:
                     self._breaker.proved()
                     yield delta
 
-    async def synthesise(self, request: SpeechRequest) -> Speech:
+    async def speak(self, request: SpeechRequest) -> AsyncGenerator[Speech, None]:
         with self._asked():
-            speech: Speech = await self._vendor.synthesise(request)
-            return speech
+            async with aclosing(self._vendor.speak(request)) as parts:
+                async for part in parts:
+                    self._breaker.proved()
+                    yield part
 
     def prove(self) -> None:
         """Ask for a sample once, so that the vendor is known to answer before calls need it."""

@@ -11,12 +11,16 @@ from typing import ClassVar
 
 from engine.audio.g711 import SAMPLE_RATE_HZ, ulaw_to_float
 from engine.errors import ConfigurationError, ProviderRejected, ProviderUnavailable
-from engine.providers.base import Speech, SpeechRequest
-from engine.providers.tts.finish import finish
+from engine.providers.base import Speech, SpeechRequest, whole
+from engine.providers.tts.finish import Finisher, Level
 from engine.providers.vendor import Vendor, VendorOptions
 
 AUDIO = ("audio/", "application/octet-stream")
 """What the content type of an answer with raw audio begins with."""
+
+FIRST_PART_SAMPLES = 1_600
+"""200 ms, of 8 kHz: by then the vendor is ahead of the caller's ear by more than its packets are apart."""
+MOST_VOICES = 100
 
 # Control characters, halves of surrogate pairs and non-characters: XML 1.0 has no way to write them, UTF-8
 # none for the surrogates, and no voice one to say them.
@@ -51,6 +55,7 @@ class VendorTts(Vendor):
         super().__init__(options)
         own = self._number(self.speed_option, *self.speeds)
         self._own_speed = 1.0 if own is None else own
+        self._levels: dict[str, Level] = {}
 
     async def stream(self, request: SpeechRequest) -> AsyncGenerator[bytes, None]:
         """mu-law 8 kHz as the vendor sends it, in pieces of any length but none.
@@ -83,14 +88,31 @@ class VendorTts(Vendor):
     async def voices(self) -> list[Voice]:
         """What this account may use. Raises ProviderErrors."""
 
-    async def synthesise(self, request: SpeechRequest) -> Speech:
-        """A piece, trimmed and levelled as the local voice's."""
-        audio = bytearray()
+    async def speak(self, request: SpeechRequest) -> AsyncGenerator[Speech, None]:
+        """A piece, trimmed and levelled as the local voice's, in parts of which each is longer than the last:
+
+        what was sent should last while the next part is on its way.
+        """
+        voice, ready, enough = self.voice(request), bytearray(), FIRST_PART_SAMPLES
+        finisher = Finisher(SAMPLE_RATE_HZ, request.text, self._level(voice))
         async with aclosing(self.stream(request)) as pieces:
             async for piece in pieces:
-                audio += piece
-        piece = finish([ulaw_to_float(audio)], SAMPLE_RATE_HZ, request.text)
-        return Speech(piece, self.voice(request), served_by=self.served_by)
+                ready += finisher.push(ulaw_to_float(piece))
+                if len(ready) >= enough:
+                    yield Speech(bytes(ready), voice, served_by=self.served_by, last=False)
+                    ready.clear()
+                    enough *= 2
+        yield Speech(bytes(ready + finisher.end()), voice, served_by=self.served_by)
+
+    async def synthesise(self, request: SpeechRequest) -> Speech:
+        """A whole piece."""
+        return await whole(self.speak(request))
+
+    def _level(self, voice: str) -> Level:
+        level = self._levels.setdefault(voice, Level())
+        while len(self._levels) > MOST_VOICES:
+            del self._levels[next(iter(self._levels))]
+        return level
 
     def voice(self, request: SpeechRequest) -> str:
         vendor, _, voice = request.voice.partition(":")
