@@ -171,6 +171,8 @@ class Speech:
     encoding: Literal["mulaw"] = "mulaw"
     rate_hz: int = SAMPLE_RATE_HZ
     route: Route = ()
+    last: bool = True
+    """Whether all of it is said with this part."""
 
 
 class TextToSpeech(Protocol):
