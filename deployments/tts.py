@@ -1,8 +1,8 @@
 """The `tts` Serve application: text to speech, on the CPU. `serve_config.yaml` names `deployments.tts:build`.
 
 Callers ask its deployment by handle, with a SpeechRequest whose text is already normalised
-(`engine.speech.normalise`): `speak` gives the parts as they come (`handle.options(stream=True)`), `synthesise` the
-whole. How many replicas and how they scale is said in `serve_config.yaml`.
+(`engine.speech.normalise`): `speak` gives the parts as they come (`handle.options(stream=True)`),
+`synthesise` the whole. How many replicas and how they scale is said in `serve_config.yaml`.
 """
 
 # No `from __future__ import annotations`: Serve needs the class itself in `build`'s annotation.
@@ -44,7 +44,10 @@ class TextToSpeechReplica:
     """Voices loaded once, for many calls. Light to import: models are loaded in the replica alone."""
 
     def __init__(self, args: TtsArgs) -> None:
-        """Loads and warms the voices, whose level is known then. Raises ConfigurationError (no piper) or WeightsError."""
+        """Loads and warms the voices, whose level is known then.
+
+        Raises ConfigurationError (no piper) or WeightsError.
+        """
         from engine.providers.tts.piper import PiperVoiceModel
 
         prepare_replica()

@@ -54,7 +54,7 @@ class FloatResampler:
 
 
 class Resampler:
-    """`FloatResampler` for int16, where overshoot is clipped: all output together is `resample` of all input."""
+    """`FloatResampler` for int16: overshoot is clipped, all output together is `resample` of all input."""
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
         """Raises UsageError for a rate that is not positive."""

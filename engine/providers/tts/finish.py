@@ -63,10 +63,10 @@ class Level:
 class Finisher:
     """One piece, as its samples come. However they are split, what is returned is the same in sum.
 
-    A frame (5 ms) is a sound when it is louder than -50 dBFS. Sound is given out once more sound has followed, so
-    that the silence behind the last one can be dropped; resampling keeps back another 20 ms. The gain is that of the
-    voice's earlier pieces and stays the same for the whole piece. Before any are known it is measured on the first
-    200 ms of sound, which are kept back for that.
+    A frame (5 ms) is a sound when it is louder than -50 dBFS. Sound is given out once more sound has
+    followed, so that the silence behind the last one can be dropped; resampling keeps back another 20 ms.
+    The gain is that of the voice's earlier pieces and stays the same for the whole piece. Before any are
+    known it is measured on the first 200 ms of sound, which are kept back for that.
     """
 
     def __init__(self, rate_hz: int, text: str, level: Level) -> None:
@@ -92,7 +92,7 @@ class Finisher:
         return self._settled()
 
     def next_sentence(self) -> bytes:
-        """The next samples are another sentence of the same piece; returns what of the one before may be played."""
+        """The next samples are another sentence of the same piece; returns what is left of the one before."""
         self._held = np.concatenate((self._held, self._resampler.finish()))
         audio = self._settled(all_known=True)
         if self._sounds:
@@ -105,7 +105,7 @@ class Finisher:
         return audio
 
     def end(self) -> bytes:
-        """The rest and the silence behind it; b'' when nothing of the piece was a sound (then every push gave b'')."""
+        """The rest and the silence behind it; b'' when nothing was a sound (then every push gave b'' too)."""
         audio = self.next_sentence()
         if not self._said:
             return b""
@@ -113,7 +113,7 @@ class Finisher:
         return audio + self._tail
 
     def _settled(self, *, all_known: bool = False) -> bytes:
-        """What is held as far as a sound follows it. `all_known`: nothing of this sentence will come any more."""
+        """What is held as far as a sound follows it. `all_known`: nothing more of this sentence will come."""
         powers = _frame_power(self._held)
         if self._gain is None:
             self._gain = _measured(powers, at_least=1 if all_known else _MEASURED_FRAMES)
@@ -153,7 +153,7 @@ def finish(sentences: Sequence[NDArray[np.float32]], rate_hz: int, text: str) ->
 
 def _measured(powers: NDArray[np.float32], *, at_least: int) -> float | None:
     """The gain for a voice that begins like this; None before so many frames of sound."""
-    active = powers[powers > _power(_SILENCE_DBFS)]
+    active = powers[powers > _power(_SILENCE_DBFS)][:_MEASURED_FRAMES]
     return _gain(float(_loud(active).mean())) if active.size >= at_least else None
 
 
@@ -170,7 +170,7 @@ def _gain(power: float) -> float:
 
 def _limited(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Under PEAK, by a curve without a corner: a voice at its level seldom comes up to the knee."""
-    room = PEAK - _KNEE
+    room = np.float32(PEAK - _KNEE)
     over = np.maximum(np.abs(samples) - _KNEE, 0) / room
     bent: NDArray[np.float32] = np.minimum(np.abs(samples), _KNEE) + room * over / (1 + over)
     return np.copysign(bent, samples)

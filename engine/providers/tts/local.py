@@ -1,8 +1,8 @@
 """Voices in this process behind the async seam: a bounded queue, a few threads, and the phrase cache.
 
-A piece is made in steps, each of which ends with a part that may be played. Between two of them another call's
-step may come first: the threads go to the step that is due first. A call's first part is due when it is asked
-for, a further one shortly before what was given out has been played.
+A piece is made in steps, each of which ends with a part that may be played. Between two of them another
+call's step may come first: the threads go to the step that is due first. A call's first part is due when it
+is asked for, a further one shortly before what was given out has been played.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from engine.providers.tts.due import DueFirst
 
 NAME = "tts"
 STUCK_S = 30.0
-"""A step that takes longer has hung: even that of a voice which makes the longest sentence at once needs seconds."""
+"""A step that takes longer has hung: the longest text allowed needs a few seconds even as one step."""
 
 
 MARGIN_S = 0.15
@@ -67,9 +67,9 @@ class TtsInfo:
 class LocalTextToSpeech:
     """`TextToSpeech` over voices in this process; the first of `voices` answers a request that names none.
 
-    `workers` steps run at once. `max_waiting` pieces more may wait for one, for their first or a further. A piece
-    whose generator is closed or cancelled takes no further step; a step that runs is finished and dropped.
-    Call `close` at the end.
+    `workers` steps run at once. `max_waiting` more pieces may wait for theirs, the first or a further one. A
+    piece whose generator is closed or cancelled takes no further step; a step that runs is finished and
+    dropped. Call `close` at the end.
     """
 
     def __init__(
@@ -86,8 +86,8 @@ class LocalTextToSpeech:
     async def speak(self, request: SpeechRequest) -> AsyncGenerator[Speech, None]:
         """The text as speech, part by part; a fixed phrase (`request.cache`) as one. Close it to leave early.
 
-        Without anything to pronounce it is one part, which is empty. Raises ProviderRejected for an unknown voice
-        or a request out of range, ProviderUnavailable when too many wait or the voice fails.
+        Without anything to pronounce it is one part, which is empty. Raises ProviderRejected for an unknown
+        voice or a request out of range, ProviderUnavailable when too many wait or the voice fails.
         """
         voice = self._voice(request.voice)
         if request.cache:
@@ -146,7 +146,9 @@ class LocalTextToSpeech:
         played = loop.time() - MARGIN_S
         while not part.last:
             yield part
-            played += len(part.audio) / SAMPLE_RATE_HZ
+            if not request.cache:
+                # A fixed phrase is played when the whole is there, so that all of it is due at once.
+                played += len(part.audio) / SAMPLE_RATE_HZ
             part = await self._step(parts, due=played)
         yield part
 

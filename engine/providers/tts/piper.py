@@ -32,9 +32,9 @@ class PiperVoiceModel:
     """One voice. Blocking, safe to call from several threads; holds 200 to 300 MB.
 
     `folder` holds one `*.onnx` with its `*.onnx.json`. `threads` work on one request; two shorten it on idle
-    cores and cost throughput on busy ones. `load` makes the graph of the file (`piper_graph.load`, unless another
-    is given). How loud the voice is is learned from what it says: the first audio of its first piece comes
-    200 ms of sound later than that of others.
+    cores and cost throughput on busy ones. `load` makes the graph of the file and onnxruntime's options
+    (`piper_graph.load`, unless another is given). How loud the voice is, is learned from what it says: let it
+    say something before somebody waits for it.
 
     Raises ConfigurationError without piper-tts, WeightsError when the folder is not a voice.
     """
@@ -81,9 +81,10 @@ class PiperVoiceModel:
     def stream(self, text: str, speed: float = 1.0) -> Iterator[Part]:
         """`text` in parts as they may be played, at least one: mu-law, 8,000 Hz.
 
-        Only a last part can be empty; it is the only one when there is nothing to pronounce. The first comes after
-        some 300 ms of speech have been made. `speed` 0.5 to 2.0. Raises, with the first part, ProviderRejected for
-        a speed or a length out of range; with any, ProviderUnavailable when the model fails.
+        Only a last part can be empty, and is the only one then: there is nothing to pronounce. The first
+        comes after some 300 ms of speech have been made. `speed` 0.5 to 2.0. Raises, with the first part,
+        ProviderRejected for a speed or a length out of range; with any, ProviderUnavailable when the model
+        fails.
         """
         if not MIN_SPEED <= speed <= MAX_SPEED:
             raise ProviderRejected(f"speed {speed} is not {MIN_SPEED} to {MAX_SPEED}", provider=NAME)
