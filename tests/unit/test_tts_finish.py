@@ -104,7 +104,7 @@ def test_audio_comes_as_soon_as_the_level_is_known() -> None:
     assert Finisher(RATE, "one,", level).push(tone(0.3, ms=150)) == b"", "200 ms are measured first"
     assert len(Finisher(RATE, "one,", level).push(sound)) >= 8 * 180
     finish([tone(0.3)], RATE, "one,", level)
-    assert len(Finisher(RATE, "one,", level).push(sound[: RATE // 20])) >= 8 * 20
+    assert len(Finisher(RATE, "one,", level).push(sound[: RATE // 10])) >= 8 * 40
 
 
 segments = st.lists(

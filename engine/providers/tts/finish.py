@@ -64,7 +64,7 @@ class Finisher:
     """One piece, as its samples come. However they are split, what is returned is the same in sum.
 
     A frame (5 ms) is a sound when it is louder than -50 dBFS. Sound is given out once more sound has
-    followed, so that the silence behind the last one can be dropped; resampling keeps back another 20 ms.
+    followed, so that the silence behind the last one can be dropped; resampling keeps back 15 to 80 ms more.
     The gain is that of the voice's earlier pieces and stays the same for the whole piece. Before any are
     known it is measured on the first 200 ms of sound, which are kept back for that.
     """
