@@ -27,9 +27,9 @@ def resample(pcm: NDArray[np.int16], from_hz: int, to_hz: int) -> NDArray[np.int
 class FloatResampler:
     """Converts one mono stream of float32, -1 to 1, piece by piece; overshoot is left as it is.
 
-    The filter looks ahead and works in blocks, so output comes later than input: 14 to 79 ms from 22,050 Hz to
-    8,000 Hz, 12 to 115 ms from 16,000 Hz. However the input is split, all pieces of output put together are the
-    same.
+    The filter looks ahead and works in blocks, so output comes later than input: 14 to 79 ms from 22,050 Hz
+    to 8,000 Hz, 12 to 115 ms from 16,000 Hz. However the input is split, all pieces of output put together
+    are the same.
     """
 
     def __init__(self, from_hz: int, to_hz: int) -> None:

@@ -115,9 +115,9 @@ segments = st.lists(
 def sound(parts: list[tuple[float, int]]) -> Sound:
     """Noise of these levels and lengths (samples), the same every time."""
     noise = np.random.default_rng(1).uniform(-1, 1, sum(count for _, count in parts))
-    return (noise * np.repeat([level for level, _ in parts], [count for _, count in parts])).astype(
-        np.float32
-    )
+    levels = np.repeat([level for level, _ in parts], [count for _, count in parts])
+    samples: Sound = (noise * levels).astype(np.float32)
+    return samples
 
 
 @settings(max_examples=150, deadline=None)

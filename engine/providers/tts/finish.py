@@ -170,10 +170,11 @@ def _gain(power: float) -> float:
 
 def _limited(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Under PEAK, by a curve without a corner: a voice at its level seldom comes up to the knee."""
-    room = np.float32(PEAK - _KNEE)
-    over = np.maximum(np.abs(samples) - _KNEE, 0) / room
-    bent: NDArray[np.float32] = np.minimum(np.abs(samples), _KNEE) + room * over / (1 + over)
-    return np.copysign(bent, samples)
+    room = PEAK - _KNEE
+    size = np.abs(samples)
+    over = np.maximum(size - _KNEE, 0) / room
+    bent = np.minimum(size, _KNEE) + room * over / (1 + over)
+    return np.copysign(bent, samples).astype(np.float32)
 
 
 def _frame_power(samples: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -18,12 +18,12 @@ import onnxruntime
 from numpy.typing import NDArray
 
 FIRST_FRAMES = 25
-"""Of the first pass: 290 ms at 22,050 Hz. Of that 60 to 120 ms are the voice's silence in front and 25 ms wait
-in the finish, so that some 170 ms may be played when the pass is done: time for the next, which takes 40 ms.
+"""Of the first pass: 290 ms at 22,050 Hz. Of that 60 to 120 ms are the voice's silence in front and 25 ms
+wait in the finish, so that some 170 ms may be played when the pass is done: the next takes 40 ms.
 soxr gives its output in blocks of 68 ms; 19 and 31 frames are the numbers after which the next ones come."""
-LONGEST_FRAMES = 96
-"""A pass cannot be interrupted when another call is in greater haste. So it takes no longer than a first one
-with its encoder. Passes twice as long would save 4 % of the time."""
+LONGEST_FRAMES = 112
+"""A pass cannot be interrupted when another call is in greater haste. So it takes no longer than a long
+sentence's first step, most of which is the encoder's. Only a sentence's last may be longer."""
 LONG_PHONEMES = 400
 """About 40 words in one sentence."""
 
@@ -86,11 +86,15 @@ def load(weights: Path, options: Any) -> Graph:
 
 
 def passes(frames: int) -> Iterator[tuple[int, int]]:
-    """The passes (begin, end) over a sentence's frames; a short rest goes with the one before it."""
+    """The passes (begin, end) over a sentence's frames.
+
+    A short rest goes with the one before it, because each pass costs the neighbours on both sides besides.
+    The first takes in less of it than the others, because it is waited for.
+    """
     begin, size = 0, FIRST_FRAMES
     while begin < frames:
         end, size = begin + size, min(2 * size, LONGEST_FRAMES)
-        if frames - end < size // 2:
+        if frames - end < (0.75 * size if begin else FIRST_FRAMES / 2):
             end = frames
         yield begin, end
         begin = end
