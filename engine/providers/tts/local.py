@@ -24,8 +24,13 @@ STUCK_S = 30.0
 """A step that takes longer has hung: the longest text allowed needs a few seconds even as one step."""
 
 
-MARGIN_S = 0.15
-"""A further part is due so long before the audio runs out: a step that has begun is not interrupted."""
+MARGIN_S = 0.5
+"""A further part is due so long before the audio runs out: a gap in a word is worse than a later beginning.
+
+Simulated with piper-joe's times, for sentences of 20 words that come at random and keep a worker busy half
+of the time: with 0.15 s, 2.2 % have a gap and first parts take 159 ms (95th percentile); with 0.5 s, 0.2 %
+and 202 ms. Busy 70 % of the time: 11 % and 218 ms, 3 % and 337 ms. The median moves by less than 10 ms.
+"""
 
 
 class Part(NamedTuple):
