@@ -1,21 +1,21 @@
-"""Queue, cancellation and cache around a voice; the voice is a fake whose syntheses end when told to."""
+"""Queue, cancellation and cache around a voice; the voice is a fake whose steps end when told to."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from engine.errors import ProviderRejected, ProviderUnavailable
-from engine.providers.base import SpeechRequest
+from engine.providers.base import Speech, SpeechRequest
 from engine.providers.tts.cache import PhraseCache
-from engine.providers.tts.local import LocalTextToSpeech
+from engine.providers.tts.local import MARGIN_S, LocalTextToSpeech, Part
 
 
 class GatedVoice:
-    """Speaks its text as bytes, once the gate is open."""
+    """Speaks its text as bytes, word by word, once the gate is open. `steps` are the words it began."""
 
     name = "gated"
     fingerprint = "1"
@@ -23,16 +23,20 @@ class GatedVoice:
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.begun = threading.Semaphore(0)
-        self.texts: list[str] = []
+        self.steps: list[str] = []
 
-    def synthesise(self, text: str, speed: float = 1.0) -> bytes:
-        self.texts.append(text)
-        self.begun.release()
-        if not self.gate.wait(10):
-            raise ProviderUnavailable("the gate stayed shut")
-        if text == "fail":
-            raise ProviderRejected("no")
-        return text.encode()
+    def stream(self, text: str, speed: float = 1.0) -> Iterator[Part]:
+        words = text.split()
+        for nth, word in enumerate(words, 1):
+            self.steps.append(word)
+            self.begun.release()
+            if not self.gate.wait(10):
+                raise ProviderUnavailable("the gate stayed shut")
+            if word == "fail":
+                raise ProviderRejected("no")
+            yield Part(word.encode(), last=nth == len(words))
+        if not words:
+            yield Part(b"", last=True)
 
 
 @pytest.fixture
@@ -76,7 +80,7 @@ async def test_a_request_cancelled_while_it_waits_is_never_synthesised(
     voice.gate.set()
     assert (await running).audio == b"one"
     assert (await waiting[1]).audio == b"three"
-    assert voice.texts == ["one", "three"]
+    assert voice.steps == ["one", "three"]
 
 
 async def test_a_cancelled_synthesis_keeps_its_worker_until_it_ends(
@@ -91,7 +95,7 @@ async def test_a_cancelled_synthesis_keeps_its_worker_until_it_ends(
     following = asyncio.create_task(speech.synthesise(SpeechRequest("two")))
     await asyncio.sleep(0)
     assert speech.info().waiting == 1
-    assert voice.texts == ["one"]
+    assert voice.steps == ["one"]
     voice.gate.set()
     assert (await following).audio == b"two"
     assert (speech.info().running, speech.info().waiting) == (0, 0)
@@ -146,3 +150,124 @@ async def test_a_hung_synthesis_is_unhealthy(
             speech.check()
     voice.gate.set()
     await running
+
+
+async def test_parts_come_as_they_are_made_and_the_last_says_so(
+    speech: LocalTextToSpeech, voice: GatedVoice
+) -> None:
+    voice.gate.set()
+    parts = []
+    async for part in speech.speak(SpeechRequest("one two three")):
+        parts.append((part.audio, part.last))
+        assert len(voice.steps) == len(parts), "no step is made before it is asked for"
+    assert parts == [(b"one", False), (b"two", False), (b"three", True)]
+    assert (await speech.synthesise(SpeechRequest("one two three"))).audio == b"onetwothree"
+
+
+async def test_nothing_to_pronounce_is_one_empty_part(speech: LocalTextToSpeech, voice: GatedVoice) -> None:
+    assert [(part.audio, part.last) async for part in speech.speak(SpeechRequest(""))] == [(b"", True)]
+    assert await speech.synthesise(SpeechRequest("")) == Speech(b"", "gated")
+
+
+async def test_a_fixed_phrase_is_one_part(speech: LocalTextToSpeech, voice: GatedVoice) -> None:
+    voice.gate.set()
+    for cached in (False, True):
+        parts = [part async for part in speech.speak(SpeechRequest("one two", cache=True))]
+        assert parts == [Speech(b"onetwo", "gated", cached)]
+
+
+async def test_a_first_part_goes_before_a_further_one_that_is_due_later(voice: GatedVoice) -> None:
+    long = f"{'a' * 8000} rest end"
+    local = LocalTextToSpeech({"gated": voice}, PhraseCache(1000), workers=1)
+    voice.gate.set()
+    talking = local.speak(SpeechRequest(long))
+    await anext(talking)
+    voice.gate.clear()
+    busy = asyncio.create_task(local.synthesise(SpeechRequest("busy")))
+    await begun(voice, 2)
+    further = asyncio.create_task(anext(talking))
+    await asyncio.sleep(0)
+    first = asyncio.create_task(local.synthesise(SpeechRequest("first")))
+    await asyncio.sleep(0)
+    assert (local.info().running, local.info().waiting) == (1, 2)
+    voice.gate.set()
+    await asyncio.gather(busy, further, first)
+    assert voice.steps[1:] == ["busy", "first", "rest"]
+    await talking.aclose()
+    await local.close()
+
+
+async def test_a_further_part_that_is_overdue_goes_before_a_later_first_one(voice: GatedVoice) -> None:
+    local = LocalTextToSpeech({"gated": voice}, PhraseCache(1000), workers=1)
+    voice.gate.set()
+    talking = local.speak(SpeechRequest(f"{'a' * int(8000 * MARGIN_S)} rest end"))
+    await anext(talking)
+    await asyncio.sleep(0.01)
+    voice.gate.clear()
+    busy = asyncio.create_task(local.synthesise(SpeechRequest("busy")))
+    await begun(voice, 2)
+    first = asyncio.create_task(local.synthesise(SpeechRequest("first")))
+    await asyncio.sleep(0)
+    further = asyncio.create_task(anext(talking))
+    await asyncio.sleep(0)
+    voice.gate.set()
+    await asyncio.gather(busy, further, first)
+    assert voice.steps[1:] == ["busy", "rest", "first"]
+    await talking.aclose()
+    await local.close()
+
+
+async def test_a_closed_piece_takes_no_further_step(speech: LocalTextToSpeech, voice: GatedVoice) -> None:
+    voice.gate.set()
+    talking = speech.speak(SpeechRequest("one two three"))
+    await anext(talking)
+    await talking.aclose()
+    assert (await speech.synthesise(SpeechRequest("next"))).audio == b"next"
+    assert voice.steps == ["one", "next"]
+    assert (speech.info().running, speech.info().waiting) == (0, 0)
+
+
+async def test_a_piece_cancelled_between_parts_frees_its_place(
+    speech: LocalTextToSpeech, voice: GatedVoice
+) -> None:
+    voice.gate.set()
+    talking = speech.speak(SpeechRequest("one two three"))
+    await anext(talking)
+    voice.gate.clear()
+    busy = asyncio.create_task(speech.synthesise(SpeechRequest("busy")))
+    await begun(voice, 2)
+    further = asyncio.create_task(anext(talking))
+    await asyncio.sleep(0)
+    assert speech.info().waiting == 1
+    further.cancel()
+    await asyncio.wait([further])
+    assert speech.info().waiting == 0
+    voice.gate.set()
+    await busy
+    assert voice.steps == ["one", "busy"]
+
+
+async def test_a_worker_given_at_the_moment_of_leaving_is_passed_on(
+    speech: LocalTextToSpeech, voice: GatedVoice
+) -> None:
+    running = asyncio.create_task(speech.synthesise(SpeechRequest("one")))
+    await begun(voice, 1)
+    leaving = asyncio.create_task(speech.synthesise(SpeechRequest("two")))
+    await asyncio.sleep(0)
+    running.add_done_callback(lambda _: leaving.cancel())
+    staying = asyncio.create_task(speech.synthesise(SpeechRequest("three")))
+    voice.gate.set()
+    await asyncio.wait([running, leaving, staying])
+    assert staying.result().audio == b"three"
+    assert (speech.info().running, speech.info().waiting) == (0, 0)
+
+
+async def test_an_error_in_a_further_part_frees_the_worker(
+    speech: LocalTextToSpeech, voice: GatedVoice
+) -> None:
+    voice.gate.set()
+    talking = speech.speak(SpeechRequest("one fail"))
+    assert (await anext(talking)).audio == b"one"
+    with pytest.raises(ProviderRejected):
+        await anext(talking)
+    assert (await speech.synthesise(SpeechRequest("next"))).audio == b"next"

@@ -36,6 +36,43 @@ def test_a_sentence_is_as_long_and_as_loud_as_speech(voice: PiperVoiceModel) -> 
     assert frames[-9:].max() < 10 ** (-50 / 20)
 
 
+def test_the_first_part_is_short_and_only_the_last_says_so(voice: PiperVoiceModel) -> None:
+    parts = list(
+        voice.stream("You can bring the form to the front desk. We will help you with the rest of it.")
+    )
+    assert [part.last for part in parts] == [False] * (len(parts) - 1) + [True]
+    assert all(part.audio for part in parts)
+    assert 0.08 < len(parts[0].audio) / 8000 < 0.3
+    assert len(parts) <= 8
+    assert 2 < sum(len(part.audio) for part in parts) / 8000 < 8
+
+
+def test_parts_are_what_the_whole_is(voice: PiperVoiceModel) -> None:
+    """Without noise a voice says a text always in the same way."""
+    from engine.providers.tts.piper_graph import CutGraph, WholeGraph, load
+
+    (weights_file,) = weights.folder("piper-joe").glob("*.onnx")
+    inputs = {
+        "input": np.random.default_rng(0).integers(10, 50, (1, 150)),
+        "input_lengths": np.array([150]),
+        "scales": np.array([0, 1, 0], np.float32),
+    }
+    cut, whole = load(weights_file, None), WholeGraph(weights_file, None)
+    assert isinstance(cut, CutGraph)
+    (expected,) = [decode() for decode in whole.encode(inputs)]
+    parts = [decode() for decode in cut.encode(inputs)]
+    assert len(parts) > 3
+    assert np.abs(np.concatenate(parts) - expected).max() * 32_768 < 1
+
+
+def test_a_voice_s_first_piece_is_as_loud_as_later_ones(voice: PiperVoiceModel) -> None:
+    new = PiperVoiceModel(weights.folder("piper-joe"))
+    for text in ("Hello.", "You can bring the form to the front desk on any day of the week."):
+        pcm = ulaw_to_pcm(new.synthesise(text)).astype(float) / 32_768
+        frames = np.mean(np.square(pcm[: len(pcm) // 80 * 80].reshape(-1, 80)), axis=1)
+        assert -26 < 10 * np.log10(np.mean(frames[frames > 1e-4])) < -15
+
+
 def test_speed_shortens(voice: PiperVoiceModel) -> None:
     text = "We are open."
     assert len(voice.synthesise(text, 1.6)) < 0.85 * len(voice.synthesise(text, 0.8))
@@ -44,6 +81,7 @@ def test_speed_shortens(voice: PiperVoiceModel) -> None:
 @pytest.mark.parametrize("text", ["", "  ", "...", "!?", "😀", "—"])
 def test_what_cannot_be_pronounced_is_nothing(voice: PiperVoiceModel, text: str) -> None:
     assert voice.synthesise(text) == b""
+    assert list(voice.stream(text)) == [(b"", True)]
 
 
 def test_double_brackets_are_text_and_no_phonemes(voice: PiperVoiceModel) -> None:
