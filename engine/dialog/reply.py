@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from engine.audio.playout import FRAME_SAMPLES
 from engine.dialog.events import PieceHeard
 from engine.speech.heard import heard_text, usual_samples
 from engine.speech.spoken import Spoken
@@ -35,8 +36,6 @@ class Then(StrEnum):
 
 
 _PART = "+"
-FRAME_SAMPLES = 160
-"""What a carrier is sent at once: 20 ms."""
 
 
 @dataclass(slots=True)

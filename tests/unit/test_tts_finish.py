@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from engine.audio.g711 import ulaw_to_pcm
+from engine.audio.playout import FRAME_SAMPLES
 from engine.providers.tts.finish import CLAUSE_TAIL_MS, PEAK, SENTENCE_TAIL_MS, Finisher, Level
 
 RATE = 22_050
@@ -49,7 +50,8 @@ def test_silence_is_trimmed_in_front_and_set_behind(text: str, tail_ms: int, sil
     audio = finish([tone(0.3, lead_ms=silence_ms, tail_ms=silence_ms)], RATE, text)
     before, after = loud_ms(audio)
     assert before <= 11
-    assert tail_ms - 1 <= after <= tail_ms + 12
+    assert tail_ms - 1 <= after <= tail_ms + 12 + 20
+    assert len(audio) % FRAME_SAMPLES == 0
 
 
 @pytest.mark.parametrize("level", [0.05, 0.3, 1.0])

@@ -25,7 +25,7 @@ from engine.providers.tts.elevenlabs import ElevenLabsTts
 from engine.providers.tts.finish import LEAD_MS, SENTENCE_TAIL_MS
 from engine.providers.tts.google import GoogleTts
 from engine.providers.tts.openai import OpenAiTts
-from engine.providers.tts.vendor import VendorTts
+from engine.providers.tts.vendor import FIRST_PART_SAMPLES, VendorTts
 from engine.providers.vendor import VendorOptions
 from tests.vendors.azure_tts import AzureSpeech
 from tests.vendors.contract import FAULTS, WRONG_KEY, Case, FarEnd, both_ends, hung_up
@@ -120,6 +120,12 @@ def pitch_hz(speech: Speech) -> float:
     return float(crossings * SAMPLE_RATE_HZ / 2 / middle.size)
 
 
+def assert_long(speech: Speech, ms: float) -> None:
+    """So long, in whole frames of 20 ms."""
+    assert len(speech.audio) % 160 == 0
+    assert ms - 12 <= len(speech.audio) / 8 <= ms + 12 + 20
+
+
 @every_vendor
 async def test_a_text_is_spoken(far: Tts) -> None:
     async with far.opened() as (tts, vendor):
@@ -135,7 +141,7 @@ async def test_a_text_is_spoken(far: Tts) -> None:
         assert vendor.spoken[-1].text == TEXT
         assert (vendor.spoken[-1].voice, vendor.spoken[-1].speed) == (tts.default_voice, 1.0)
         # Trimmed: no more silence than a piece has, of what the vendor sent around the tone.
-        assert len(speech.audio) / 8 == pytest.approx(LEAD_MS + tone_ms(TEXT) + SENTENCE_TAIL_MS, abs=12)
+        assert_long(speech, LEAD_MS + tone_ms(TEXT) + SENTENCE_TAIL_MS)
         assert pitch_hz(speech) == pytest.approx(TONE_HZ, abs=2)
 
 
@@ -157,6 +163,24 @@ async def test_the_first_piece_comes_before_the_last_is_sent(far: Tts) -> None:
     if vendor is not None:
         assert heard.size / 8 == pytest.approx(tone_ms(TEXT) + 300, abs=2)  # with the vendor's own silences
         assert np.abs(heard).max() == pytest.approx(8_000 / 32_768, abs=0.02)
+
+
+@every_streaming
+async def test_what_can_be_played_comes_before_the_last_is_sent(far: Tts) -> None:
+    async with far.opened() as (tts, vendor):
+        if vendor is not None:
+            vendor.rest.clear()
+        async with aclosing(tts.speak(HELLO)) as stream:
+            first = await anext(stream)
+            if vendor is not None:
+                assert not vendor.rest.is_set()
+                vendor.rest.set()
+            rest = [part async for part in stream]
+    assert not first.last
+    assert len(first.audio) >= FIRST_PART_SAMPLES
+    assert [part.last for part in rest] == [False] * (len(rest) - 1) + [True]
+    sizes = [len(part.audio) for part in (first, *rest[:-1])]
+    assert all(later >= 2 * FIRST_PART_SAMPLES for later in sizes[1:])
 
 
 @every_vendor
@@ -249,8 +273,7 @@ async def test_the_speed_is_the_request_s_as_far_as_it_goes(ways: Ways) -> None:
         for asked, spoken in ((1.1, 1.1), (0.9, 0.9), (0.1, ways.speeds[0]), (10.0, ways.speeds[1])):
             speech = await tts.synthesise(replace(HELLO, speed=asked))
             assert vendor.spoken[-1].speed == spoken
-            expected = LEAD_MS + tone_ms(TEXT, spoken) + SENTENCE_TAIL_MS
-            assert len(speech.audio) / 8 == pytest.approx(expected, abs=12)
+            assert_long(speech, LEAD_MS + tone_ms(TEXT, spoken) + SENTENCE_TAIL_MS)
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,11 @@ here: next to none in front, and behind as long as the punctuation asks for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.audio.g711 import SAMPLE_RATE_HZ, ULAW_SILENCE, pcm_to_ulaw
+from engine.audio.playout import FRAME_SAMPLES
 from engine.audio.resample import FloatResampler
 
 LEAD_MS = 10
@@ -82,8 +81,8 @@ class Finisher:
         """Whether a sound of this sentence has come; `_held` begins with its last one then."""
         self._begins = True
         """Whether nothing of this sentence has been given out."""
-        self._said = False
-        """Whether anything of the piece has been given out."""
+        self._length = 0
+        """How much of the piece has been given out."""
         self._powers: list[NDArray[np.float32]] = []
 
     def push(self, samples: NDArray[np.float32]) -> bytes:
@@ -107,10 +106,12 @@ class Finisher:
     def end(self) -> bytes:
         """The rest and the silence behind it; b'' when nothing was a sound (then every push gave b'' too)."""
         audio = self.next_sentence()
-        if not self._said:
+        if not self._length:
             return b""
         self._level.learn(np.concatenate(self._powers))
-        return audio + self._tail
+        # Whole frames, so that what follows begins with one too (`engine.dialog.reply.Piece`).
+        rest = -(self._length + len(self._tail)) % FRAME_SAMPLES
+        return audio + self._tail + _silence_of(rest)
 
     def _settled(self, *, all_known: bool = False) -> bytes:
         """What is held as far as a sound follows it. `all_known`: nothing more of this sentence will come."""
@@ -139,16 +140,10 @@ class Finisher:
         if self._begins:
             fade = min(_RAMP.size, samples.size)
             samples[:fade] *= _RAMP[:fade]
-            gap = _silence(SENTENCE_GAP_MS) if self._said else b""
-        self._begins, self._said = False, True
+            gap = _silence(SENTENCE_GAP_MS) if self._length else b""
+        self._begins = False
+        self._length += len(gap) + samples.size
         return gap + pcm_to_ulaw(np.rint(_limited(samples) * 32_767).astype(np.int16))
-
-
-def finish(sentences: Sequence[NDArray[np.float32]], rate_hz: int, text: str) -> bytes:
-    """One piece of a voice of which nothing is known, from its sentences' samples; b'' when all is silent."""
-    finisher = Finisher(rate_hz, text, Level())
-    audio = b"".join(finisher.push(samples) + finisher.next_sentence() for samples in sentences)
-    return audio + finisher.end()
 
 
 def _measured(powers: NDArray[np.float32], *, at_least: int) -> float | None:
@@ -193,7 +188,11 @@ def _samples(ms: int) -> int:
 
 
 def _silence(ms: int) -> bytes:
-    return bytes([ULAW_SILENCE]) * _samples(ms)
+    return _silence_of(_samples(ms))
+
+
+def _silence_of(samples: int) -> bytes:
+    return bytes([ULAW_SILENCE]) * samples
 
 
 _RAMP = np.linspace(0, 1, _samples(_FADE_MS), dtype=np.float32)
