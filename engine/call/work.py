@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from engine.call.services import Deadlines, Services
@@ -83,31 +84,31 @@ class Work:
         """Begin; `utterance` is the caller's audio so far, mu-law."""
         match command:
             case cmd.Transcribe(attempt):
-                self._begin(ev.Stage.TRANSCRIBE, attempt, self._transcribe(attempt, utterance))
+                self._begin(ev.Stage.TRANSCRIBE, attempt, partial(self._transcribe, attempt, utterance))
             case cmd.Score(attempt):
-                self._begin(ev.Stage.SCORE, attempt, self._score(attempt, utterance))
+                self._begin(ev.Stage.SCORE, attempt, partial(self._score, attempt, utterance))
             case cmd.ScoreWords(attempt, text):
-                self._begin(ev.Stage.WORDS, attempt, self._score_words(attempt, text))
+                self._begin(ev.Stage.WORDS, attempt, partial(self._score_words, attempt, text))
             case cmd.Retrieve(attempt, query):
-                self._begin(ev.Stage.RETRIEVE, attempt, self._retrieve(attempt, query))
+                self._begin(ev.Stage.RETRIEVE, attempt, partial(self._retrieve, attempt, query))
             case cmd.Generate(attempt, _):
-                self._begin(ev.Stage.GENERATE, attempt, self._generate(command))
+                self._begin(ev.Stage.GENERATE, attempt, partial(self._generate, command))
             case cmd.Synthesise(piece, _, _):
-                self._begin(ev.Stage.SYNTHESISE, piece, self._synthesise(command))
+                self._begin(ev.Stage.SYNTHESISE, piece, partial(self._synthesise, command))
 
     def cancel(self, key: int | str) -> None:
         """Stop all work of an attempt (a number) or for a piece (its id)."""
         for name in [name for name in self._running if name[1] == key]:
             self._running.pop(name).cancel()
 
-    def _begin(self, stage: ev.Stage, key: int | str, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, stage: ev.Stage, key: int | str, work: Callable[[], Awaitable[None]]) -> None:
         guarded = self._guard(stage, key, work)
         self._running[stage, key] = self._spawn(guarded, f"{stage} {key} {self._spec.call_id}")
 
-    async def _guard(self, stage: ev.Stage, key: int | str, work: Awaitable[None]) -> None:
+    async def _guard(self, stage: ev.Stage, key: int | str, work: Callable[[], Awaitable[None]]) -> None:
         """Run work; whatever goes wrong becomes a `Failed`, which has a consequence in the core."""
         try:
-            await work
+            await work()
         except (ProviderError, TimeoutError) as error:
             self._fail(stage, key, str(error) or "deadline passed")
         except asyncio.CancelledError:

@@ -33,6 +33,11 @@ and 202 ms. Busy 70 % of the time: 11 % and 218 ms, 3 % and 337 ms. The median m
 """
 
 
+CAUTION = 2.6
+"""A piece's beginning is given out when it lasts so many times longer than it took: the next part is twice as
+long, and should be there before. On cores and threads that are busy that is later, up to all of the piece."""
+
+
 class Part(NamedTuple):
     """Some of a piece's audio, and whether it is the last of it."""
 
@@ -78,8 +83,15 @@ class LocalTextToSpeech:
     """
 
     def __init__(
-        self, voices: Mapping[str, VoiceModel], cache: PhraseCache, *, workers: int = 1, max_waiting: int = 32
+        self,
+        voices: Mapping[str, VoiceModel],
+        cache: PhraseCache,
+        *,
+        workers: int = 1,
+        max_waiting: int = 32,
+        caution: float = CAUTION,
     ) -> None:
+        self._caution = caution
         self._voices = dict(voices)
         self._cache = cache
         self._free = workers
@@ -147,15 +159,19 @@ class LocalTextToSpeech:
             raise ProviderUnavailable(f"{len(self._waiting)} syntheses wait already", provider=NAME)
         loop = asyncio.get_running_loop()
         parts = voice.stream(request.text, request.speed)
-        part = await self._step(parts, due=loop.time())
-        played = loop.time() - MARGIN_S
+        held, due = b"", loop.time()
+        asked, out_at = due, 0.0
+        part = await self._step(parts, due)
         while not part.last:
-            yield part
-            if not request.cache:
-                # A fixed phrase is played when the whole is there, so that all of it is due at once.
-                played += len(part.audio) / SAMPLE_RATE_HZ
-            part = await self._step(parts, due=played)
-        yield part
+            now, held = loop.time(), held + part.audio
+            # A fixed phrase is played when the whole is there, so that all of it is due at once.
+            if not request.cache and (out_at or lasts(held, self._caution * (now - asked))):
+                out_at = (out_at or now) + len(held) / SAMPLE_RATE_HZ
+                yield Part(held)
+                held, due = b"", out_at - MARGIN_S
+            asked = loop.time()
+            part = await self._step(parts, due)
+        yield Part(held + part.audio, last=True)
 
     async def _step(self, parts: Iterator[Part], due: float) -> Part:
         await self._turn(due)
@@ -196,6 +212,11 @@ class LocalTextToSpeech:
         if not future.cancelled():
             # Read here: the caller may have gone.
             future.exception()
+
+
+def lasts(audio: bytes, seconds: float) -> bool:
+    """Whether playing it takes so long."""
+    return len(audio) >= seconds * SAMPLE_RATE_HZ
 
 
 _OVER = Part(b"", last=True)
