@@ -10,6 +10,7 @@ import pytest
 
 from engine.errors import ProviderUnavailable
 from engine.providers.base import Speech, SpeechRequest, whole
+from engine.providers.failover.breaker import BreakerOpen
 from engine.providers.failover.guarded import GuardedVendor
 from engine.providers.vendor import VendorOptions
 
@@ -25,9 +26,12 @@ class Voice:
         self.hangs = False
         self.asked = 0
         self.sampled = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     async def speak(self, request: SpeechRequest) -> AsyncGenerator[Speech, None]:
         self.asked += 1
+        await self.gate.wait()
         if self.hangs:
             await asyncio.Event().wait()
         if self.down:
@@ -122,3 +126,47 @@ async def test_that_it_was_too_slow_its_chain_says(clock: list[float]) -> None:
         guarded.late()
     assert guarded.state == "open"
     await guarded.close()
+
+
+async def test_who_comes_when_many_do_waits_until_the_vendor_has_shown_that_it_is_well(
+    clock: list[float],
+) -> None:
+    """A burst of callers on a vendor that nobody has asked yet: eight ask, the others a moment later."""
+    voice = Voice()
+    voice.gate.clear()
+    guarded = GuardedVendor("tts voice", voice, Sleep(clock))
+    many = [asyncio.create_task(whole(guarded.speak(HELLO))) for _ in range(25)]
+    await asyncio.sleep(0)
+    assert voice.asked == 8
+    voice.gate.set()
+    assert {speech.audio for speech in await asyncio.gather(*many)} == {b"hello"}
+    assert voice.asked == 25
+    assert guarded.at_once == 0
+
+
+async def test_who_waits_for_a_vendor_that_fails_is_told_at_once(clock: list[float]) -> None:
+    voice = Voice()
+    voice.gate.clear()
+    guarded = GuardedVendor("tts voice", voice, Sleep(clock))
+    many = [asyncio.create_task(whole(guarded.speak(HELLO))) for _ in range(25)]
+    await asyncio.sleep(0)
+    voice.down = True
+    voice.gate.set()
+    results = await asyncio.gather(*many, return_exceptions=True)
+    assert voice.asked == 8
+    assert sum(isinstance(result, BreakerOpen) for result in results) == 17
+    await guarded.close()
+
+
+async def test_nobody_waits_long_for_a_vendor_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.providers.failover.guarded.PLACE_S", 0.01)
+    voice = Voice()
+    voice.gate.clear()
+    guarded = GuardedVendor("tts voice", voice)
+    many = [asyncio.create_task(whole(guarded.speak(HELLO))) for _ in range(9)]
+    done, waiting = await asyncio.wait(many, return_when=asyncio.FIRST_COMPLETED)
+    assert [type(task.exception()) for task in done] == [BreakerOpen]
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+    assert guarded.at_once == 0

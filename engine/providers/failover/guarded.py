@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, aclosing, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Any
 
 from engine.errors import ProviderError, ProviderRejected, ProviderTimeout
@@ -16,6 +16,9 @@ from engine.providers.failover.breaker import Breaker, BreakerOpen
 log = logging.getLogger("parley.cloud")
 
 PROBE_S, LEAST_S = 5.0, 0.5
+PLACE_S = 0.4
+"""How long a request waits for its place when many come at once. A vendor that is well has answered the
+first of them by then; with what its answer takes the silence stays within a second."""
 
 
 class GuardedVendor:
@@ -34,6 +37,9 @@ class GuardedVendor:
         self._vendor = vendor
         self._breaker = Breaker()
         self._sleep = sleep
+        self._waiting = 0
+        self._changed = asyncio.Event()
+        """Set, and another one put in its place, when there may be room for those who wait."""
         self._probing: asyncio.Task[None] | None = None
 
     @property
@@ -48,7 +54,7 @@ class GuardedVendor:
         await self._vendor.close()
 
     async def transcribe(self, audio: bytes, language: str) -> Transcript:
-        with self._asked():
+        async with self._asked():
             session: SttSession = self._vendor.session(language=language)
             try:
                 session.push(audio)
@@ -66,18 +72,16 @@ class GuardedVendor:
         return _Listening(self._vendor.session(language=language), self._asked)
 
     async def generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
-        with self._asked():
-            async with aclosing(self._vendor.generate(request)) as deltas:
-                async for delta in deltas:
-                    self._breaker.proved()
-                    yield delta
+        async with self._asked(), aclosing(self._vendor.generate(request)) as deltas:
+            async for delta in deltas:
+                self._prove()
+                yield delta
 
     async def speak(self, request: SpeechRequest) -> AsyncGenerator[Speech, None]:
-        with self._asked():
-            async with aclosing(self._vendor.speak(request)) as parts:
-                async for part in parts:
-                    self._breaker.proved()
-                    yield part
+        async with self._asked(), aclosing(self._vendor.speak(request)) as parts:
+            async for part in parts:
+                self._prove()
+                yield part
 
     def prove(self) -> None:
         """Ask for a sample once, so that the vendor is known to answer before calls need it."""
@@ -88,14 +92,12 @@ class GuardedVendor:
         """A caller of its own chain had to ask another, or was left in the middle of a reply."""
         self._breaker.late(ProviderTimeout("no answer in time", provider=self._name), time.monotonic())
         self._note()
+        self._wake()
 
-    @contextmanager
-    def _asked(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def _asked(self) -> AsyncGenerator[None, None]:
         """Around each request to the vendor: the breaker's permission, and what became of it."""
-        now = time.monotonic()
-        # No caller waits for a probe: a sample finds out, and until then others are asked.
-        if self.state != "closed" or self.at_once >= self._most or not self._breaker.admit(now):
-            raise self._shut()
+        await self._admitted()
         self.requests += 1
         self.at_once += 1
         try:
@@ -111,6 +113,38 @@ class GuardedVendor:
         finally:
             self.at_once -= 1
             self._note()
+            self._wake()
+
+    async def _admitted(self) -> None:
+        """Until the breaker lets a request through; raises BreakerOpen where that takes too long.
+
+        No caller waits for a probe: a sample finds out, and until then others are asked.
+        """
+        try:
+            async with asyncio.timeout(PLACE_S):
+                while not self._room():
+                    if self.state != "closed" or self._waiting >= self._most:
+                        raise self._shut()
+                    self._waiting += 1
+                    try:
+                        await self._changed.wait()
+                    finally:
+                        self._waiting -= 1
+        except TimeoutError:
+            raise self._shut() from None
+
+    def _room(self) -> bool:
+        """Whether a request may be sent now; if so it is under way."""
+        well = self.state == "closed" and self.at_once < self._most
+        return well and self._breaker.admit(time.monotonic())
+
+    def _prove(self) -> None:
+        self._breaker.proved()
+        self._wake()
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
     def _shut(self) -> BreakerOpen:
         return BreakerOpen(f"{self._name} is not asked for now", provider=self._name)
@@ -125,7 +159,7 @@ class GuardedVendor:
     async def _first_sample(self) -> None:
         await self._probe()
         if self.state == "closed":
-            self._breaker.proved()
+            self._prove()
 
     async def _probe_until_well(self) -> None:
         while (at := self._breaker.opens_again_at()) is not None:
@@ -152,14 +186,14 @@ class GuardedVendor:
 class _Listening:
     """A vendor's live session, whose end is a request like others."""
 
-    def __init__(self, session: SttSession, asked: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(self, session: SttSession, asked: Callable[[], AbstractAsyncContextManager[None]]) -> None:
         self._session = session
         self._asked = asked
         self._left = False
         self.push = session.push
 
     async def finish(self) -> Transcript:
-        with self._asked():
+        async with self._asked():
             try:
                 return await self._session.finish()
             except ProviderRejected:
