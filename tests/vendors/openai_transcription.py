@@ -1,10 +1,13 @@
 """OpenAI's transcription API.
 
-Source: platform.openai.com/docs/api-reference/audio/createTranscription (read 2026-11-24).
+Source: platform.openai.com/docs/api-reference/audio/createTranscription (read 2026-11-24), and for
+gpt-transcribe, which takes `languages` and not `language`, developers.openai.com/cookbook/examples/
+migrating_from_whisper_to_gpt_transcribe (read 2026-11-28).
 
 Documented request:  POST /v1/audio/transcriptions, `Authorization: Bearer KEY`, multipart/form-data with
                      `file` (flac, mp3, mp4, mpeg, mpga, m4a, ogg, wav, webm) and `model`.
-Documented response: {"text": "Imagine the wildest idea that you've ever had ..."}
+Documented response: {"text": "Imagine the wildest idea that you've ever had ..."}, with gpt-transcribe also
+                     "languages": [{"code": "en"}]
 """
 
 from __future__ import annotations
@@ -21,11 +24,13 @@ from starlette.routing import BaseRoute, Route
 
 from tests.vendors.transcription import SttSimulator
 
-WHISPER = "whisper-1"
+WHISPER, NEW = "whisper-1", "gpt-transcribe"
 
 
 class OpenAiTranscription(SttSimulator):
-    models: ClassVar[frozenset[str]] = frozenset({WHISPER, "gpt-4o-transcribe", "gpt-4o-mini-transcribe"})
+    models: ClassVar[frozenset[str]] = frozenset(
+        {WHISPER, NEW, "gpt-4o-transcribe", "gpt-4o-mini-transcribe"}
+    )
     path: ClassVar[str] = "/v1/audio/transcriptions"
 
     def routes(self) -> Iterator[BaseRoute]:
@@ -40,7 +45,12 @@ class OpenAiTranscription(SttSimulator):
                 return self.error(400, "Missing required parameter: 'file'.")
             if model not in self.models:
                 return self.error(404, f"The model `{model}` does not exist or you do not have access to it.")
-            language = form.get("language")
+            language, several = form.get("language"), form.getlist("languages[]")
+            if model == NEW and language is not None:
+                return self.error(400, f"Unsupported parameter: 'language' with {NEW}: use 'languages'.")
+            if model != NEW and several:
+                return self.error(400, f"Unsupported parameter: 'languages' with {model}.")
+            language = several[0] if several else language
             if language is not None and len(str(language)) != 2:
                 return self.error(400, f"Language '{language}' is not supported: use ISO 639-1.")
             kind = str(form.get("response_format", "json"))
@@ -53,6 +63,8 @@ class OpenAiTranscription(SttSimulator):
                 return self.error(400, "Invalid file format.")
         seconds = samples / rate_hz
         self.heard.append({"model": model, "language": language, "rate_hz": rate_hz, "seconds": seconds})
+        if kind == "json" and model == NEW:
+            return JSONResponse({"text": self.text, "languages": [{"code": str(language or "en")}]})
         if kind == "json":
             return JSONResponse({"text": self.text})
         return JSONResponse(self._verbose(str(language or "english"), seconds))

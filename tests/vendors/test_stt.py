@@ -52,6 +52,7 @@ ASSEMBLYAI: Case[AssemblyAiStt, AssemblyAi] = Case(AssemblyAiStt, AssemblyAi, pa
 LIVE: dict[str, Case[Any, Any]] = {"deepgram": DEEPGRAM, "assemblyai": ASSEMBLYAI}
 CASES: dict[str, Case[Any, Any]] = {
     "openai": Case(OpenAiStt, OpenAiTranscription, path="/v1"),
+    "openai gpt-4o": Case(OpenAiStt, OpenAiTranscription, path="/v1", model="gpt-4o-mini-transcribe"),
     "openai whisper": Case(OpenAiStt, OpenAiTranscription, path="/v1", model="whisper-1"),
     "groq": Case(GroqStt, GroqTranscription, path="/openai/v1"),
     **LIVE,
@@ -197,6 +198,15 @@ async def test_the_language_is_passed_on_or_found(case: Case[VendorStt, SttSimul
         assert vendor.heard[-1]["language"] == vendor.told("de")
         await transcribe(stt, language="auto")
         assert vendor.heard[-1]["language"] == vendor.told("auto")
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [("openai", "en"), ("openai whisper", "en"), ("openai gpt-4o", "")]
+)
+async def test_openai_s_models_say_in_their_own_ways_which_language_it_was(name: str, found: str) -> None:
+    async with CASES[name].opened() as (stt, _):
+        assert (await transcribe(stt, language="auto")).language == found
+        assert (await transcribe(stt, language="de")).language == "de"
 
 
 @vendors

@@ -4,10 +4,10 @@ Source: platform.openai.com/docs/api-reference/audio/createTranscription. The re
 `model`, `language` (ISO 639-1), `response_format`. Only whisper models answer with `verbose_json`, which has
 words and confidences; the others answer with plain `json`.
 
-OpenAI shuts down the whisper and gpt-4o models behind this API on 2027-02-26, the default among them
-(developers.openai.com/api/docs/deprecations, read 2026-11-28). What follows them, gpt-transcribe, takes
-`languages` instead of `language` (developers.openai.com/cookbook/examples/
-migrating_from_whisper_to_gpt_transcribe), which is not sent here yet.
+gpt-transcribe takes `languages`, those that may be spoken, instead of `language`, and answers with those it
+heard (developers.openai.com/cookbook/examples/migrating_from_whisper_to_gpt_transcribe, the SDK's types).
+OpenAI shuts down the whisper and gpt-4o models behind this API on 2027-02-26
+(developers.openai.com/api/docs/deprecations, read 2026-11-28).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from engine.providers.vendor import VendorOptions
 class OpenAiStt(VendorStt):
     name: ClassVar[str] = "openai"
     default_base_url: ClassVar[str] = "https://api.openai.com/v1"
-    default_model: ClassVar[str] = "gpt-4o-mini-transcribe"
+    default_model: ClassVar[str] = "gpt-transcribe"
 
     def __init__(self, options: VendorOptions) -> None:
         super().__init__(options)
@@ -46,7 +46,9 @@ class OpenAiStt(VendorStt):
         }
         if words:
             body["timestamp_granularities"] = ["word", "segment"]
-        if language != "auto":
+        if language != "auto" and self.model.startswith("gpt-transcribe"):
+            body["languages"] = [language]
+        elif language != "auto":
             body["language"] = language
         try:
             answer: Any = await self._client.audio.transcriptions.create(**body)
@@ -61,7 +63,7 @@ class OpenAiStt(VendorStt):
         logprob = sum(segment.avg_logprob for segment in segments) / len(segments) if segments else None
         return Transcript(
             answer.text.strip(),
-            language if language != "auto" else _code(getattr(answer, "language", None)),
+            language if language != "auto" else _found(answer),
             avg_logprob=logprob,
             no_speech_probability=min((segment.no_speech_prob for segment in segments), default=None),
             audio_ms=audio_ms,
@@ -78,6 +80,12 @@ class OpenAiStt(VendorStt):
 _NAMES = {"english": "en", "spanish": "es", "french": "fr", "german": "de", "italian": "it",
           "portuguese": "pt", "dutch": "nl", "polish": "pl", "turkish": "tr", "russian": "ru",
           "chinese": "zh", "japanese": "ja", "korean": "ko", "arabic": "ar", "hindi": "hi"}  # fmt: skip
+
+
+def _found(answer: Any) -> str:
+    """The language that was heard, the first where there were several; "" where the model does not tell."""
+    heard = getattr(answer, "languages", None)
+    return str(heard[0].code) if heard else _code(getattr(answer, "language", None))
 
 
 def _code(language: str | None) -> str:
