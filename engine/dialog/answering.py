@@ -8,8 +8,9 @@ from itertools import count
 from engine.dialog import commands as cmd
 from engine.dialog.attempt import Attempt
 from engine.dialog.courtesies import Courtesy, classify
+from engine.dialog.piece import Piece
 from engine.dialog.prompt import STOP, Exchange, build
-from engine.dialog.reply import Kind, Piece, Reply, Then
+from engine.dialog.reply import Kind, Reply, Then
 from engine.knowledge.coverage import stands_alone
 from engine.providers.base import ChatDelta, ChatRequest, Passage
 from engine.speech.normalise import normalise

@@ -86,7 +86,7 @@ class Append:
 class Play:
     """Play mu-law audio after what is queued. `interruptible`: speech over it holds playout at once.
 
-    `piece` is the id of a piece or of a part of one (`engine.dialog.reply.Piece`).
+    `piece` is the id of a piece or of a part of one (`engine.dialog.piece.Piece`).
     """
 
     piece: str

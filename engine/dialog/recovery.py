@@ -9,8 +9,9 @@ from engine.dialog import commands as cmd
 from engine.dialog.attempt import Attempt
 from engine.dialog.core import Dialog
 from engine.dialog.events import CallerPaused, PieceHeard, Started
+from engine.dialog.piece import Piece, piece_of
 from engine.dialog.prompt import Exchange
-from engine.dialog.reply import Kind, Piece, Reply, Then, piece_of
+from engine.dialog.reply import Kind, Reply, Then
 from engine.dialog.table import Phase
 from engine.providers.base import Transcript
 from engine.speech.normalise import normalise

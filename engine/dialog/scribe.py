@@ -7,7 +7,8 @@ from typing import Any
 
 from engine.dialog.attempt import Attempt
 from engine.dialog.commands import Append, Command, Tell
-from engine.dialog.reply import Piece, Reply
+from engine.dialog.piece import Piece
+from engine.dialog.reply import Reply
 from engine.providers.base import SAMPLE_RATE_HZ
 
 

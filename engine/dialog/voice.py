@@ -8,7 +8,8 @@ from engine.dialog import commands as cmd
 from engine.dialog.answering import Answerer
 from engine.dialog.attempt import Attempt
 from engine.dialog.events import PieceHeard, PieceStarted
-from engine.dialog.reply import Piece, Reply
+from engine.dialog.piece import Piece
+from engine.dialog.reply import Reply
 from engine.dialog.scribe import Scribe
 
 

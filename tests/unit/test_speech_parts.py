@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from engine.audio.playout import FRAME_SAMPLES
 from engine.dialog import commands as cmd
 from engine.dialog import events as ev
+from engine.dialog.piece import Piece, piece_of
 from engine.dialog.recovery import move_to_new_edge
-from engine.dialog.reply import Piece, piece_of
 from engine.dialog.table import Phase
 from engine.errors import ProviderUnavailable
 from engine.providers.base import Speech, SpeechRequest, TextToSpeech, whole

@@ -109,7 +109,7 @@ class Finisher:
         if not self._length:
             return b""
         self._level.learn(np.concatenate(self._powers))
-        # Whole frames, so that what follows begins with one too (`engine.dialog.reply.Piece`).
+        # Whole frames, so that what follows begins with one too (`engine.dialog.piece.Piece`).
         rest = -(self._length + len(self._tail)) % FRAME_SAMPLES
         return audio + self._tail + _silence_of(rest)
 
