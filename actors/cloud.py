@@ -153,7 +153,7 @@ class CloudProvider:
         except (ProviderError, TimeoutError) as error:
             log.warning("%s %s is not ready: %s", self._kind, self._name, error or "timeout")
 
-    # As the `Gate` of its chain: the breaker is in the actor, which says no at once.
+    # As the `Gate` of its chain: the breaker is in the actor, which says no by itself.
 
     def admit(self, now: float) -> bool:
         return True
@@ -210,15 +210,34 @@ class CloudProvider:
         return self._stream("speak", request)
 
     async def _stream(self, method: str, request: Any) -> AsyncGenerator[Any, None]:
+        """What the actor answers. One that had ended is started again; once, and before it has said anything.
+
+        Closed early, it ends the request at the vendor too.
+        """
+        for again in (False, True):
+            begun = False
+            try:
+                async with aclosing(self._answers(method, request)) as items:
+                    async for item in items:
+                        begun = True
+                        yield item
+                return
+            except ProviderUnavailable as error:
+                if not isinstance(error.__cause__, RayActorError):
+                    raise
+                self._handle = None
+                if again or begun:
+                    raise
+
+    async def _answers(self, method: str, request: Any) -> AsyncGenerator[Any, None]:
         handle = await self._actor()
         stream = getattr(handle, method).options(num_returns="streaming").remote(self._sealed, request)
         try:
-            async for reference in stream:
-                with self._mapped_errors():
-                    item = await reference
-                yield item
+            with self._mapped_errors():
+                async for reference in stream:
+                    yield await reference
         finally:
-            # Ends the request at the vendor when it is left early; nothing when it is over.
+            # Nothing when it is over.
             ray.cancel(stream)
 
     async def _ask(self, question: Callable[[Any], Any]) -> Any:

@@ -39,7 +39,7 @@ log = logging.getLogger("parley.edge")
 app = FastAPI(openapi_url=None)
 T = TypeVar("T")
 
-ADMIT_S = 9.0
+ADMIT_S = 10.0
 HEARTBEAT_S = 1.0
 STORE_S = 2.0
 
@@ -135,11 +135,10 @@ class MediaEdge:
             log.warning("media socket refused: %s", _line(error))
             await websocket.close(1008)
             return
-        await websocket.accept()
         peer = WebSocketPeer(websocket)
         call = self._call(spec, lease, peer)
         try:
-            reason = await self._serve(spec, lease, call)
+            reason = await self._serve(spec, lease, call, websocket.accept)
             log.info("call %s left this edge: %s", spec.call_id, reason)
             await peer.close(1000, reason)
         finally:
@@ -154,7 +153,9 @@ class MediaEdge:
             spec, peer, lambda chunk: self._vad.probability(state, chunk), line, replace, recording
         )
 
-    async def _serve(self, spec: CallSpec, lease: Lease, call: EdgeCall) -> str:
+    async def _serve(
+        self, spec: CallSpec, lease: Lease, call: EdgeCall, accept: Callable[[], Awaitable[None]]
+    ) -> str:
         self._leases[spec.key] = lease
         if self._heart is None or self._heart.done():
             self._heart = asyncio.create_task(
@@ -163,6 +164,7 @@ class MediaEdge:
                 context=Context(),  # about no call
             )
         try:
+            await accept()
             return await call.run()
         finally:
             held = self._leases.get(spec.key)

@@ -120,6 +120,7 @@ class Conductor:
             return
         self._link = LinkEnd(first_expected=attach.first_kept)
         self._handled = attach.first_kept
+        self._drop_plays()
         self._effects.put_nowait(cmd.Append("attached", {"epoch": attach.epoch, "reason": attach.reason}))
         self._execute(move_to_new_edge(self._dialog, self.position, time.monotonic()))
 
@@ -281,14 +282,23 @@ class Conductor:
             effects = [await self._effects.get()]
             while not self._effects.empty():
                 effects.append(self._effects.get_nowait())
+            link = self._link
             appends = [effect for effect in effects if isinstance(effect, cmd.Append)]
             if appends and not await self._append(appends):
                 return
             for effect in effects:
-                self._take_effect(effect)
+                if link is self._link or not isinstance(effect, cmd.Play):
+                    self._take_effect(effect)
             self._outgoing.set()
             if any(isinstance(effect, cmd.HangUp) for effect in effects):
                 self.finished.set()
+
+    def _drop_plays(self) -> None:
+        """What the lost edge was still to be given the dialog gives to the next, from where it was heard."""
+        left = [self._effects.get_nowait() for _ in range(self._effects.qsize())]
+        for effect in left:
+            if not isinstance(effect, cmd.Play):
+                self._effects.put_nowait(effect)
 
     def _take_effect(self, effect: _Effect) -> None:
         match effect:

@@ -59,6 +59,7 @@ class Deadlines:
     synthesise: float = 5.0
     """To the first part of a piece's audio."""
     next_part: float = 3.0
+    """Without anything left to hear."""
     opening: float = 10.0
     journal: float = 3.0
     edge_silent: float = 3.0

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
+from engine.audio.ahead import Ahead
 from engine.call.services import Deadlines, Services
 from engine.call.spec import CallSpec
 from engine.dialog import commands as cmd
@@ -198,7 +199,7 @@ class Work:
     async def _generate(self, command: cmd.Generate) -> None:
         limits = self._deadlines
         stream = self._services.llm.generate(command.request)
-        async with aclosing(_in_time(stream, limits.first_token, limits.next_token)) as deltas:
+        async with aclosing(_in_time(stream, limits.first_token, lambda _: limits.next_token)) as deltas:
             async for delta in deltas:
                 self._emit(ev.Generated(command.attempt, delta))
                 if delta.finish_reason is not None:
@@ -212,8 +213,13 @@ class Work:
             self._give(command.piece, kept)
             return
         limits = self._deadlines
+        ahead = Ahead()
+
+        def patience(part: Speech) -> float:
+            return limits.next_part + ahead.give(len(part.audio))
+
         stream = self._services.tts.speak(request)
-        async with aclosing(_in_time(stream, limits.synthesise, limits.next_part)) as parts:
+        async with aclosing(_in_time(stream, limits.synthesise, patience)) as parts:
             async for part in parts:
                 self._give(command.piece, part)
                 if part.last:
@@ -230,9 +236,12 @@ class Work:
 
 
 async def _in_time(
-    stream: AsyncGenerator[Item, None], first_s: float, next_s: float
+    stream: AsyncGenerator[Item, None], first_s: float, patience: Callable[[Item], float]
 ) -> AsyncGenerator[Item, None]:
-    """A provider's stream, which is closed with this. Raises TimeoutError where an item is late."""
+    """A provider's stream, which is closed with this. Raises TimeoutError where an item is late.
+
+    `patience`: how many seconds after an item the next may come.
+    """
     limit = first_s
     async with aclosing(stream):
         while True:
@@ -241,5 +250,5 @@ async def _in_time(
                     item = await anext(stream)
             except StopAsyncIteration:
                 return
+            limit = patience(item)
             yield item
-            limit = next_s

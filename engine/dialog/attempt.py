@@ -63,7 +63,8 @@ class Attempt:
         """What is known about whether the turn is over."""
         heard = self.transcript or Transcript("")
         courtesy = self.reply is not None and self.reply.kind in (Kind.COURTESY, Kind.CLOSING)
-        return Evidence(heard.text, self.intonation, self.words, heard.avg_logprob, courtesy)
+        doubt = heard.avg_logprob if heard.language.startswith("en") else None  # others were not tried
+        return Evidence(heard.text, self.intonation, self.words, doubt, courtesy)
 
     def serve(self, stage: str, by: str, route: Route = ()) -> None:
         """Note who did a stage, and how it came to that."""

@@ -272,7 +272,8 @@ class Dialog:
             self.voice.play(attempt.reply, self.turn)
             if not talked_over:
                 self.do(cmd.EndUtterance())
-        elif self.phase is Phase.THINKING and self.voice.filler is not None:
+        elif self.phase is Phase.THINKING and self.voice.filler is not None and self.voice.filler.made:
+            # Whole, or not at all: the answer that follows may cut what is still to come of it.
             self.voice.play(self.voice.filler, self.turn)
 
     def answer_with(self, attempt: Attempt, reply: Reply, now: float) -> None:

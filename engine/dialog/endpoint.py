@@ -37,8 +37,9 @@ _SHORT_WORDS = 3
 # (docs/turn-taking.md, `python -m bench.end_of_turn`): log-odds of both models, the recogniser's doubt in
 # nats a token, the logarithm of the number of words.
 _BIAS, _INTONATION, _WORDS, _DOUBT, _LENGTH = -2.6, 0.4, 0.7, -6.0, 1.65
-_USUAL_DOUBT = 0.12
-"""Of a whole question, where the recogniser does not tell."""
+_USUAL_DOUBT, _MOST_DOUBT = 0.12, 0.3
+"""Of a whole question, where the recogniser does not tell; what is more says nothing more, and other
+recognisers than that of the recordings may doubt more."""
 _USUAL_WORDS = 5
 """A statement's length says nothing: it counts like this."""
 _SURE = 1e-3
@@ -53,7 +54,7 @@ _IDEOGRAPHS_A_WORD = 2
 class Evidence:
     """What the pause is judged by. Probabilities that the turn is over; None: that witness is missing.
 
-    `avg_logprob`: of the transcript's tokens. `courtesy`: the text is one, and so complete as it is.
+    `avg_logprob`: of the transcript's tokens, in English. `courtesy`: the text is one, so complete as it is.
     """
 
     text: str
@@ -69,7 +70,7 @@ class Evidence:
             return None
         odds = _INTONATION * _log_odds(self.intonation)
         if not self.courtesy:
-            doubt = _USUAL_DOUBT if self.avg_logprob is None else min(1.0, -self.avg_logprob)
+            doubt = _USUAL_DOUBT if self.avg_logprob is None else min(_MOST_DOUBT, -self.avg_logprob)
             length = math.log(max(1.0, _length(self.text) if asks(self.text) else _USUAL_WORDS))
             odds += _BIAS + _WORDS * _log_odds(self.words) + _DOUBT * doubt + _LENGTH * length
         return 1 / (1 + math.exp(-odds))

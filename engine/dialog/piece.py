@@ -18,7 +18,8 @@ class Piece:
     """A clause or a phrase, and its audio as far as it is made. Positions are samples from its beginning.
 
     An edge is given the audio in parts as they come. The last part bears the piece's own id, those before it
-    bear it with the sample at which they begin: whoever was given the last one was given all.
+    bear it with the sample at which they begin: whoever was given that one was given all. (Where a voice ends
+    with nothing, all was given without it; a replacement then makes the piece anew, and finds nothing new.)
     """
 
     id: str
@@ -30,6 +31,8 @@ class Piece:
     """Where the audio that was made ends."""
     given: int = 0
     """How far an edge has it."""
+    told: int = 0
+    """How far trusted clients know of it."""
     heard: int = 0
     """How far the caller heard it; text counts as heard word by word."""
     _audio: bytearray = field(default_factory=bytearray)

@@ -109,7 +109,8 @@ def move_to_new_edge(dialog: Dialog, position: int, now: float) -> list[cmd.Comm
     if dialog.phase is Phase.INTERRUPTED:
         dialog.enter(Phase.SPEAKING, now)
     if dialog.phase is Phase.SPEAKING:
-        dialog.voice.play_again()
+        dialog.voice.start_again()
+        dialog.release(now)
     return dialog.take_commands() + dialog.handle(CallerPaused(position, 0.0), now)
 
 

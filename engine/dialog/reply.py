@@ -61,6 +61,11 @@ class Reply:
                 return
 
     @property
+    def made(self) -> bool:
+        """Whether all of its audio is there."""
+        return self.complete and all(piece.whole for piece in self.pieces)
+
+    @property
     def released(self) -> bool:
         return any(piece.released for piece in self.pieces)
 

@@ -32,17 +32,15 @@ class Scribe:
         }
         return [Append("turn_ended", data), _tell("user", turn=turn, text=text)]
 
-    def released(self, turn: int, reply: Reply, piece: Piece, samples: int) -> list[Command]:
-        """The first part of a piece, so long, may be heard."""
+    def released(self, turn: int, reply: Reply, piece: Piece) -> list[Command]:
+        """A piece may be heard as far as it is given."""
         said = {"turn": turn, "text": piece.text, "kind": reply.kind.value}
         append = Append("reply_released", said | {"piece": piece.id, "then": reply.then.value})
-        place, audio_ms = reply.pieces.index(piece), samples * 1000 / SAMPLE_RATE_HZ
-        return [append, _tell("agent", piece=place, audio_ms=audio_ms, **said)]
+        return [append, _tell("agent", **said, **_more_audio(reply, piece))]
 
-    def continued(self, turn: int, reply: Reply, piece: Piece, samples: int) -> list[Command]:
+    def continued(self, turn: int, reply: Reply, piece: Piece) -> list[Command]:
         """More of a piece's audio may be heard."""
-        place, audio_ms = reply.pieces.index(piece), samples * 1000 / SAMPLE_RATE_HZ
-        return [_tell("more", turn=turn, piece=place, kind=reply.kind.value, audio_ms=audio_ms)]
+        return [_tell("more", turn=turn, kind=reply.kind.value, **_more_audio(reply, piece))]
 
     def heard(self, turn: int, reply: Reply, attempt: Attempt | None) -> list[Command]:
         """The end of a reply: what of it was heard, and for an answer its timeline."""
@@ -78,6 +76,12 @@ class Scribe:
 
     def _unix_stamps(self, attempt: Attempt) -> dict[str, float]:
         return {name: round((at + self._unix_offset_s) * 1000, 1) for name, at in attempt.stamps.items()}
+
+
+def _more_audio(reply: Reply, piece: Piece) -> dict[str, Any]:
+    """What of a piece is given and was not told."""
+    audio_ms = (piece.given - piece.told) * 1000 / SAMPLE_RATE_HZ
+    return {"piece": reply.pieces.index(piece), "audio_ms": audio_ms}
 
 
 def _tell(what: str, /, **fields: Any) -> Tell:

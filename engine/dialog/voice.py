@@ -40,24 +40,26 @@ class Voice:
         """Let the caller hear all that is ready, in order."""
         for piece in reply.playable():
             first, piece.released = not piece.released, True
-            begin, part = piece.given, piece.next_part()
+            part = piece.next_part()
             if part is None:
                 continue
-            told = self._scribe.released if first else self._scribe.continued
-            self._out += told(turn, reply, piece, piece.given - begin)
+            if first:
+                self._out += self._scribe.released(turn, reply, piece)
+            elif piece.given > piece.told:
+                self._out += self._scribe.continued(turn, reply, piece)
+            piece.told = max(piece.told, piece.given)
             self._out.append(cmd.Play(*part, reply.interruptible))
 
-    def play_again(self) -> None:
-        """A new edge has no audio: give it what the caller did not hear."""
+    def start_again(self) -> None:
+        """A new edge has no audio: what was not heard is to be played, and made where it is lost."""
         if self.reply is None:
             return
         for piece in self.reply.pieces:
-            if not piece.released or piece.finished:
+            if not piece.released or piece.finished or piece.play_anew():
                 continue
-            if not piece.play_anew():
-                self._out += self._answerer.synthesise(self.reply)
-            if (part := piece.next_part()) is not None:
-                self._out.append(cmd.Play(*part, self.reply.interruptible))
+            if self.reply.synthesising == piece.id:
+                self.hush(self.reply)  # it goes on from where the lost edge was, not from where the caller is
+        self._out += self._answerer.synthesise(self.reply)
 
     def give(
         self, reply: Reply, attempt: Attempt | None, piece: Piece, ulaw: bytes, *, last: bool = True

@@ -170,3 +170,25 @@ async def test_nobody_waits_long_for_a_vendor_that_is_silent(monkeypatch: pytest
         task.cancel()
     await asyncio.wait(waiting)
     assert guarded.at_once == 0
+
+
+async def test_who_was_late_because_others_came_before_is_no_failure_of_the_vendor(
+    clock: list[float],
+) -> None:
+    voice = Voice()
+    voice.gate.clear()
+    guarded = GuardedVendor("tts voice", voice, Sleep(clock))
+    many = [asyncio.create_task(whole(guarded.speak(HELLO))) for _ in range(20)]
+    await asyncio.sleep(0)
+    guarded.late()
+    guarded.late()
+    voice.gate.set()
+    await asyncio.gather(*many)
+    for _ in range(5):
+        guarded.late()
+    assert guarded.state == "closed", "it answers"
+    clock[0] += 2
+    for _ in range(3):
+        guarded.late()
+    assert guarded.state == "open", "nobody waited lately"
+    await guarded.close()

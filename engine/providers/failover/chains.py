@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from engine.audio.ahead import Ahead
 from engine.errors import ProviderError, ProviderTimeout, ProviderUnavailable
 from engine.providers.base import (
     ChatDelta,
@@ -37,6 +38,10 @@ P = TypeVar("P")
 T = TypeVar("T")
 TRANSCRIBE, FIRST_TOKEN, SYNTHESISE = StageRules(0.8), StageRules(0.9, hedge_s=0.6), StageRules(0.8)
 Clock = Callable[[], float]
+SLACK_S = 0.3
+"""How long after the audio that was given has been played the next part counts as missing."""
+PACE_MARGIN = 1.2
+"""Pieces of one voice differ in pace by a sixth (standard deviation)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +57,9 @@ class Candidate(Generic[P]):
 class Rules:
     """When each stage moves on to the next provider; times in seconds.
 
-    `next_token_s`, `next_part_s`: the longest pause within a reply or a piece of speech. The sum of a failed
-    stage and its fallback should stay within a second of silence.
+    `next_token_s`, `next_part_s`: the longest pause within a reply, or within a piece of speech of which the
+    caller has heard all that came. The sum of a failed stage and its fallback should stay within a second of
+    silence.
     """
 
     transcribe: StageRules = TRANSCRIBE
@@ -211,11 +217,12 @@ class _StreamChain(_Chain[P], Generic[P, T]):
         ask: Callable[[P], AsyncGenerator[T, None]],
         is_last: Callable[[T], bool],
         stage: StageRules,
-        next_s: float,
+        patience: Callable[[T], float],
     ) -> AsyncGenerator[tuple[T, str, Route], None]:
         """Each item, whose it is, and what was decided since the item before, to the last item of a stream.
 
-        `ask` is called again where a stream broke off: for what is left then.
+        `ask` is called again where a stream broke off: for what is left then. `patience`: how many seconds
+        after an item the next may come.
         """
         left = list(self._candidates)
         broke: Route = ()
@@ -225,7 +232,7 @@ class _StreamChain(_Chain[P], Generic[P, T]):
             one, began = left[winner], self._clock()
             route: Route = (*broke, *run.race.route)
             try:
-                async with aclosing(_rest(opened, next_s)) as items:
+                async with aclosing(_rest(opened, patience)) as items:
                     async for item in items:
                         yield item, one.name, route
                         route = ()
@@ -244,7 +251,8 @@ class _StreamChain(_Chain[P], Generic[P, T]):
 class TtsChain(_StreamChain[TextToSpeech, Speech]):
     """A TextToSpeech. A piece that breaks off is gone on with by the next provider, at a whole word.
 
-    Voices do not say which word they are at: it is told from the time, at the pace of what they said before.
+    Voices do not say which word they are at: it is told from the time, at the pace of what they said before,
+    and rather too slow than too quick a one, since a word said twice is better than one left out.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -253,7 +261,7 @@ class TtsChain(_StreamChain[TextToSpeech, Speech]):
 
     async def speak(self, request: SpeechRequest) -> AsyncGenerator[Speech, None]:
         """As every TextToSpeech; each part has the decisions since the one before it."""
-        left, said, speaker = request, 0, ""
+        left, said, speaker, ahead = request, 0, "", Ahead(self._clock)
 
         def ask(provider: TextToSpeech) -> AsyncGenerator[Speech, None]:
             nonlocal left, said
@@ -262,12 +270,17 @@ class TtsChain(_StreamChain[TextToSpeech, Speech]):
                 left, said = replace(left, text=rest), 0
             return provider.speak(left)
 
-        relay = self._relay(ask, lambda part: part.last, self._rules.synthesise, self._rules.next_part_s)
+        def patience(part: Speech) -> float:
+            """While the caller has something to hear nothing is late."""
+            return max(self._rules.next_part_s, ahead.give(len(part.audio)) + SLACK_S)
+
+        relay = self._relay(ask, lambda part: part.last, self._rules.synthesise, patience)
         async with aclosing(relay) as parts:
             async for part, speaker, route in parts:
                 said += len(part.audio)
                 if part.last and said:
-                    self._paces[speaker] = heard.pace(left.text, said)
+                    pace = PACE_MARGIN * heard.pace(left.text, said)
+                    self._paces[speaker] = max(pace, self._paces.get(speaker, 0.0))
                 yield replace(part, route=route)
 
 
@@ -289,7 +302,7 @@ class LlmChain(_StreamChain[LanguageModel, ChatDelta]):
             ask,
             lambda delta: delta.finish_reason is not None,
             self._rules.first_token,
-            self._rules.next_token_s,
+            lambda _: self._rules.next_token_s,
         )
         async with aclosing(relay) as deltas:
             async for delta, _, route in deltas:
@@ -312,14 +325,15 @@ async def _open(stream: AsyncGenerator[T, None]) -> Opened[T]:
         raise
 
 
-async def _rest(opened: Opened[T], next_s: float) -> AsyncGenerator[T, None]:
+async def _rest(opened: Opened[T], patience: Callable[[T], float]) -> AsyncGenerator[T, None]:
     """All of a stream, none of it later than it may be."""
     item, stream = opened
     async with aclosing(stream):
         while True:
+            limit = patience(item)
             yield item
             try:
-                async with asyncio.timeout(next_s):
+                async with asyncio.timeout(limit):
                     item = await anext(stream)
             except TimeoutError:
                 raise ProviderTimeout("the stream stopped in the middle") from None

@@ -19,10 +19,14 @@ PROBE_S, LEAST_S = 5.0, 0.5
 PLACE_S = 0.4
 """How long a request waits for its place when many come at once. A vendor that is well has answered the
 first of them by then; with what its answer takes the silence stays within a second."""
+CROWDED_S = 1.0
+"""For so long after somebody has waited for a place requests may be late by that."""
 
 
 class GuardedVendor:
-    """Raises the vendor's ProviderErrors, and BreakerOpen at once for a request that is not let through.
+    """Raises the vendor's ProviderErrors, and BreakerOpen for a request that is not let through.
+
+    That is at once where the breaker is open, and after PLACE_S where others are before it.
 
     `vendor`: of any kind; which of the methods it has is for the registry to say.
     """
@@ -38,6 +42,7 @@ class GuardedVendor:
         self._breaker = Breaker()
         self._sleep = sleep
         self._waiting = 0
+        self._crowded_until = self._answered_at = float("-inf")
         self._changed = asyncio.Event()
         """Set, and another one put in its place, when there may be room for those who wait."""
         self._probing: asyncio.Task[None] | None = None
@@ -89,7 +94,12 @@ class GuardedVendor:
             self._probing = asyncio.create_task(self._first_sample(), name=f"first sample of {self._name}")
 
     def late(self) -> None:
-        """A caller of its own chain had to ask another, or was left in the middle of a reply."""
+        """A caller of its own chain had to ask another, or was left in the middle of a reply.
+
+        Where callers had to wait for their place, and it answers, it was not the vendor who was late.
+        """
+        if time.monotonic() < min(self._crowded_until, self._answered_at + CROWDED_S):
+            return
         self._breaker.late(ProviderTimeout("no answer in time", provider=self._name), time.monotonic())
         self._note()
         self._wake()
@@ -103,6 +113,7 @@ class GuardedVendor:
         try:
             yield
             self._breaker.succeeded(time.monotonic())
+            self._answered_at = time.monotonic()
         except ProviderError as error:
             self._breaker.failed(error, time.monotonic())
             raise
@@ -126,6 +137,7 @@ class GuardedVendor:
                     if self.state != "closed" or self._waiting >= self._most:
                         raise self._shut()
                     self._waiting += 1
+                    self._crowded_until = time.monotonic() + CROWDED_S
                     try:
                         await self._changed.wait()
                     finally:
@@ -140,6 +152,7 @@ class GuardedVendor:
 
     def _prove(self) -> None:
         self._breaker.proved()
+        self._answered_at = time.monotonic()
         self._wake()
 
     def _wake(self) -> None:
