@@ -32,8 +32,8 @@ test-unit: test-weights
 	$(BIN)/pytest tests/unit tests/vendors -n 2
 
 test-cluster: test-weights
-	$(BIN)/pytest tests/cluster
-	$(BIN)/pytest tests/servers
+	$(BIN)/pytest tests/cluster --durations=12
+	$(BIN)/pytest tests/servers --durations=6
 
 test-vendors-live: install
 	PARLEY_TEST_LIVE=1 $(BIN)/pytest tests/vendors -m real -rs
