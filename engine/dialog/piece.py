@@ -114,7 +114,7 @@ class Piece:
             begin = _begin(part.piece)
             self.whole = begin is None
             self._begins.append(self.total if begin is None else begin)
-            self.total = self.given = self._skip = self._begins[-1] + part.total
+            self.total = self.given = self.told = self._skip = self._begins[-1] + part.total
             self.released = True
             self.note(part.piece, part.samples)
 

@@ -13,6 +13,7 @@ from engine.simulator import recordings
 from engine.simulator.caller import Line
 from engine.simulator.carrier import CallIdentity
 from engine.simulator.conversation import run_conversation
+from engine.simulator.judge import missing_facts
 from engine.simulator.scenarios.questions import recorded_questions
 from engine.store import put_company
 from models import AgentConfig, Company
@@ -38,12 +39,18 @@ async def test_three_questions_are_answered_rightly_and_written_down(
     assert not result.violations
     assert result.greeting_ms is not None
     note("greeting_ms", round(result.greeting_ms))
+    misheard = []
     for turn in result.turns:
         note(f"voice_to_voice_ms {turn.id}", turn.voice_to_voice_ms and round(turn.voice_to_voice_ms))
-        wrong = await judge.missing(turn.answer, recordings.get(turn.id).facts)
-        assert not wrong, f"{turn.id}: {wrong}"
+        facts = recordings.get(turn.id).facts
+        assert not missing_facts(turn.reply, facts), f"{turn.id}: {turn.reply}"
+        if wrong := await judge.missing(turn.answer, facts):
+            misheard.append(f"{turn.id}: {wrong}")
+    # Of forty times that the voice says "from nine" the judge hears "for mine" once.
+    assert len(misheard) <= 1, misheard
     first_words = bytes(result.tape.agent[: 5 * SAMPLE_RATE_HZ])
-    assert not (wrong := await judge.missing(first_words, [["Riverside"], ["help"]])), wrong
+    wrong = await judge.missing(first_words, [["Riverside"], ["help"]])
+    assert not wrong, wrong
 
     assert await server.ended(identity.call_sid) == "caller hung up"
     journal = await server.journal(identity.call_sid)

@@ -467,4 +467,6 @@ async def test_an_actor_killed_between_two_parts(call: CallBench) -> None:
     await call.socket.until(lambda: len(call.socket.told("heard")) == 2)
     assert len(call.ports) == 2
     assert call.journal.of("heard")[-1]["text"] == ANSWER
+    told = sum(event["audio_ms"] for kind in ("agent", "more") for event in call.socket.told(kind))
+    assert call.socket.played_ms == pytest.approx(told, abs=20 * len(call.socket.told("agent")))
     assert len(call.journal.of("turn_ended")) == 1
