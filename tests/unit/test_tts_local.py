@@ -276,11 +276,13 @@ async def test_an_error_in_a_further_part_frees_the_worker(
 async def test_a_beginning_that_would_be_played_before_the_next_part_is_there_waits_for_it(
     voice: GatedVoice,
 ) -> None:
-    """On a busy machine: three words of a byte each last next to nothing, however little they took."""
-    local = LocalTextToSpeech({"gated": voice}, PhraseCache(1000), workers=1)
+    """On a busy machine; here a byte lasts an eighth of a millisecond, however little it took."""
+    busy = LocalTextToSpeech({"gated": voice}, PhraseCache(1000), workers=1, caution=1e6)
     voice.gate.set()
-    parts = [part async for part in local.speak(SpeechRequest("a b c"))]
+    parts = [part async for part in busy.speak(SpeechRequest("a b c"))]
     assert [(part.audio, part.last) for part in parts] == [(b"abc", True)]
+    await busy.close()
+    local = LocalTextToSpeech({"gated": voice}, PhraseCache(1000), workers=1)
     long = "x" * 80_000  # ten seconds
     parts = [part async for part in local.speak(SpeechRequest(f"{long} b c"))]
     assert [(len(part.audio), part.last) for part in parts] == [(80_000, False), (1, False), (1, True)]
