@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 import numpy as np
@@ -105,6 +106,8 @@ Tts = FarEnd[VendorTts, SpeechSimulator]
 every_vendor = both_ends("tts", {name: ways.case for name, ways in VENDORS.items()})
 every_streaming = both_ends("tts", {name: v.case for name, v in VENDORS.items() if v.streams}, "google")
 
+T = TypeVar("T")
+
 TEXT = "We are open from nine to five."
 HELLO = SpeechRequest(TEXT)
 
@@ -145,17 +148,24 @@ async def test_a_text_is_spoken(far: Tts) -> None:
         assert pitch_hz(speech) == pytest.approx(TONE_HZ, abs=2)
 
 
+async def first_and_rest(
+    stream: AsyncGenerator[T, None], vendor: SpeechSimulator | None
+) -> tuple[T, list[T]]:
+    """A simulator sends the rest only when the first has come."""
+    async with aclosing(stream):
+        if vendor is not None:
+            vendor.rest.clear()
+        first = await anext(stream)
+        if vendor is not None:
+            assert not vendor.rest.is_set()
+            vendor.rest.set()
+        return first, [one async for one in stream]
+
+
 @every_streaming
 async def test_the_first_piece_comes_before_the_last_is_sent(far: Tts) -> None:
     async with far.opened() as (tts, vendor):
-        if vendor is not None:
-            vendor.rest.clear()
-        async with aclosing(tts.stream(HELLO)) as stream:
-            first = await anext(stream)
-            if vendor is not None:
-                assert not vendor.rest.is_set()
-                vendor.rest.set()
-            rest = [piece async for piece in stream]
+        first, rest = await first_and_rest(tts.stream(HELLO), vendor)
     assert first
     assert rest
     heard = ulaw_to_float(first + b"".join(rest))
@@ -168,14 +178,7 @@ async def test_the_first_piece_comes_before_the_last_is_sent(far: Tts) -> None:
 @every_streaming
 async def test_what_can_be_played_comes_before_the_last_is_sent(far: Tts) -> None:
     async with far.opened() as (tts, vendor):
-        if vendor is not None:
-            vendor.rest.clear()
-        async with aclosing(tts.speak(HELLO)) as stream:
-            first = await anext(stream)
-            if vendor is not None:
-                assert not vendor.rest.is_set()
-                vendor.rest.set()
-            rest = [part async for part in stream]
+        first, rest = await first_and_rest(tts.speak(HELLO), vendor)
     assert not first.last
     assert len(first.audio) >= PART_SAMPLES
     assert [part.last for part in rest] == [False] * (len(rest) - 1) + [True]

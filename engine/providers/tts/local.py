@@ -11,11 +11,11 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from engine.errors import ProviderRejected, ProviderUnavailable
-from engine.providers.base import SAMPLE_RATE_HZ, Speech, SpeechRequest
+from engine.providers.base import SAMPLE_RATE_HZ, Speech, SpeechRequest, whole
 from engine.providers.tts.cache import PhraseCache, PhraseKey
 from engine.providers.tts.due import DueFirst
 
@@ -116,8 +116,7 @@ class LocalTextToSpeech:
 
     async def synthesise(self, request: SpeechRequest) -> Speech:
         """All parts of `speak` as one."""
-        parts = [speech async for speech in self.speak(request)]
-        return replace(parts[-1], audio=b"".join(speech.audio for speech in parts))
+        return await whole(self.speak(request))
 
     def info(self) -> TtsInfo:
         cache = self._cache
