@@ -81,7 +81,7 @@ class Scribe:
 def _more_audio(reply: Reply, piece: Piece) -> dict[str, Any]:
     """What of a piece is given and was not told."""
     audio_ms = (piece.given - piece.told) * 1000 / SAMPLE_RATE_HZ
-    return {"piece": reply.pieces.index(piece), "audio_ms": audio_ms}
+    return {"piece": reply.pieces.index(piece), "audio_ms": audio_ms, "whole": piece.whole}
 
 
 def _tell(what: str, /, **fields: Any) -> Tell:

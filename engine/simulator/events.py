@@ -37,6 +37,7 @@ class AgentPiece:
     """A released piece of speech; its audio follows all that was released before it.
 
     `audio_ms` is how long it sounds, where the server says so: it tells where the next piece starts.
+    Where that is not the `whole`, more of it is being made.
     """
 
     turn: int
@@ -44,6 +45,7 @@ class AgentPiece:
     text: str
     kind: str
     audio_ms: float | None = None
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,13 @@ class MoreAudio:
     piece: int
     kind: str
     audio_ms: float
+    whole: bool = True
 
     def belongs_to(self, piece: AgentPiece) -> bool:
         return (self.turn, self.piece, self.kind) == (piece.turn, piece.piece, piece.kind)
 
     def added_to(self, piece: AgentPiece) -> AgentPiece:
-        return replace(piece, audio_ms=(piece.audio_ms or 0.0) + self.audio_ms)
+        return replace(piece, audio_ms=(piece.audio_ms or 0.0) + self.audio_ms, whole=self.whole)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from engine.simulator.events import AgentPiece, Heard, TurnDone
 from engine.simulator.scenarios.overlap import first_loud
 from engine.simulator.scenarios.speak_over import Ear, Moment
 from engine.simulator.tape import FRAME_BYTES, Said
-from engine.speech.heard import heard_text
+from engine.speech.heard import heard_text, usual_samples
 from engine.speech.normalise import normalise
 from tests.cluster.conftest import Note
 from tests.cluster.site import Site
@@ -28,21 +28,29 @@ QUESTIONS = ("demo-toothache", "demo-saturday", "demo-parking", "demo-cleaning")
 POINTS = ((0.05, 0.7, 0.35), (0.5, 0.2, 0.8), (0.8, 0.5, 0.1))
 """Where each answer of a call is interrupted by the next question; a call for each row."""
 ENOUGH = 6
+QUICK = 2 / 3
+"""A quick voice's time for a text, of a slow one's: the mean less two deviations (`engine.speech.heard`)."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of an interrupted answer: of its samples, so many were played."""
+    """A piece of an interrupted answer: of its samples, so many were played.
+
+    A stop may come before all its audio was made: then `total` is only the least that it can have been.
+    """
 
     text: str
     total: int
     played: int
+    whole: bool = True
 
     def heard(self, early: int = 0, late: int = 0) -> str:
         """The words that were heard, had the stop been so many samples earlier, or later."""
-        return heard_text(
-            normalise(self.text), self.total, min(max(self.played + late - early, 0), self.total)
-        )
+        spoken, total = normalise(self.text), self.total
+        if not self.whole:  # the fewest words are those of the longest that it may have become
+            longest = usual_samples(spoken.text)
+            total = max(total, longest if early >= late else round(QUICK * longest))
+        return heard_text(spoken, total, min(max(self.played + late - early, 0), total))
 
 
 @dataclass(frozen=True)
@@ -105,7 +113,7 @@ def cut(caller: Caller, turn: int, said: Said) -> Cut:
             start, total = max(received.position, end), round((piece.audio_ms or 0) * SAMPLE_RATE_HZ / 1000)
             end = start + total
             if piece.kind != "filler":  # it sounds before the answer, and is none of it
-                pieces.append(Piece(piece.text, total, min(max(played - start, 0), total)))
+                pieces.append(Piece(piece.text, total, min(max(played - start, 0), total), piece.whole))
     return Cut(turn, tuple(pieces))
 
 

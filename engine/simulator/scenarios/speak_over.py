@@ -11,6 +11,8 @@ from engine.simulator.carrier import Received
 from engine.simulator.conversation import Pace, Spoken
 from engine.simulator.events import ANSWER_KINDS, AgentPiece, Heard
 from engine.simulator.tape import FRAME_BYTES, FRAME_MS, Said
+from engine.speech.heard import usual_samples
+from engine.speech.normalise import normalise
 
 _BYTES_A_MS = 8
 ASSUMED_MS = 2_000
@@ -131,4 +133,10 @@ class Ear:
     def _announced_ms(self) -> float:
         if not self.caller.carrier.events:
             return ASSUMED_MS
-        return sum(piece.audio_ms or 0.0 for _, piece in self._pieces() if piece.kind in ANSWER_KINDS)
+        return sum(_expected_ms(piece) for _, piece in self._pieces() if piece.kind in ANSWER_KINDS)
+
+
+def _expected_ms(piece: AgentPiece) -> float:
+    """How long a piece will sound: a guess while its audio is being made."""
+    known_ms = piece.audio_ms or 0.0
+    return known_ms if piece.whole else max(known_ms, usual_samples(normalise(piece.text).text) / _BYTES_A_MS)
