@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import ray
+from ray.exceptions import RayActorError
 from ray.serve.exceptions import RayServeException
 
 from actors import NAMESPACE, RECORDER, SWITCHBOARD
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("parley.call")
 
 APPLICATION_POLL_S = 0.2
+SWITCHBOARD_POLL_S = 0.5
 CLEAN_UP_S = 2.0
 
 
@@ -139,4 +141,10 @@ class CallActor:
         await conductor.stop()
         self._conductor = None
         log.info("call %s ended", conductor.spec.call_id)
-        await self._switchboard.finished.remote(conductor.spec.key, self._name)
+        # One that is being restarted looks for free actors itself, but may have asked this one too early.
+        while self._conductor is None:
+            try:
+                await self._switchboard.finished.remote(conductor.spec.key, self._name)
+                break
+            except RayActorError:
+                await asyncio.sleep(SWITCHBOARD_POLL_S)

@@ -176,7 +176,7 @@ class Switchboard:
                 held.seen = now
 
     async def finished(self, call: CallKey, actor: str) -> None:
-        """The call is over and its actor is free."""
+        """The call is over and its actor is free, unless that was known before and it is lent again."""
         held = self._leases.get(call)
         if held is not None and held.lease.actor in (actor, ""):
             del self._leases[call]
@@ -184,7 +184,7 @@ class Switchboard:
         self._uses[actor] = self._uses.get(actor, 0) + 1
         if self._uses[actor] >= MAX_CALLS_PER_ACTOR:
             self._retire(actor)
-        elif actor not in self._idle:
+        elif actor not in self._idle and not self._lent(actor):
             self._idle.append(actor)
         self._free.set()
         self._wanted.set()
@@ -287,7 +287,7 @@ class Switchboard:
                 if now - held.seen > patience and held.lease.actor:
                     log.warning("call %s: no edge holds it any more", call.call_id)
                     del self._leases[call]
-                    if not any(other.lease.actor == held.lease.actor for other in self._leases.values()):
+                    if not self._lent(held.lease.actor):
                         self._retire(held.lease.actor)
                     self._wanted.set()
                     await self._close_journal(call)
@@ -298,6 +298,9 @@ class Switchboard:
                 await self._recorder.close.remote(*call, "connection lost")
         except (RayError, TimeoutError) as error:
             log.warning("call %s: its journal stays open: %s", call.call_id, type(error).__name__)
+
+    def _lent(self, actor: str) -> bool:
+        return any(held.lease.actor == actor for held in self._leases.values())
 
     def _retire(self, name: str) -> None:
         self._uses.pop(name, None)
@@ -323,8 +326,7 @@ class Switchboard:
         except (RayError, TimeoutError):
             self._retire(name)
             return
-        leased = any(held.lease.actor == name for held in self._leases.values())
-        if stats["call_id"] is None and name not in self._idle and not leased:
+        if stats["call_id"] is None and name not in self._idle and not self._lent(name):
             self._idle.append(name)
             self._free.set()
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.exceptions import RayActorError
 
 from actors import switchboard as module
 from actors.call import CallActor
@@ -94,6 +95,56 @@ async def test_only_the_companys_own_call_is_ended_or_replaced(board: Switchboar
     assert (await board.replace(THEIRS, "one that was replaced before")).actor == theirs.actor
     await board.wind_up_all()
     assert [cluster[lease.actor].wind_up.asked for lease in (other, theirs)] == [[(OURS,)], [(THEIRS,)]]
+
+
+async def test_an_actor_that_says_again_that_it_is_free_is_not_lent_twice(
+    board: Switchboard, cluster: Cluster
+) -> None:
+    board._warm = 1
+    ours = await admitted(board, OURS)
+    await board.finished(OURS, ours.actor)
+    theirs = await board.admit(Admission(THEIRS, 8, "theirs", 0.0))
+    while theirs.actor != ours.actor:  # another was idle too: it is the older one's turn
+        await board.finished(THEIRS, theirs.actor)
+        theirs = await board.admit(Admission(THEIRS, 8, "theirs again", 0.0))
+    await board.finished(OURS, ours.actor)
+    assert ours.actor not in board._idle
+    assert await board.live(THEIRS)
+
+
+async def test_an_actor_says_that_it_is_free_until_a_switchboard_hears_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard = asyncio.Event()
+    answers = iter([RayActorError(), RayActorError(), None])
+    said = list[tuple[Any, ...]]()
+
+    async def finished(*what: object) -> None:
+        said.append(what)
+        if (answer := next(answers)) is not None:
+            raise answer
+        heard.set()
+
+    board = SimpleNamespace(finished=SimpleNamespace(remote=finished))
+    monkeypatch.setattr(
+        "actors.call.ray.get_runtime_context", lambda: SimpleNamespace(get_actor_name=lambda: "call-1")
+    )
+    monkeypatch.setattr("actors.call.ray.get_actor", lambda *_: board)
+    monkeypatch.setattr("actors.call.SWITCHBOARD_POLL_S", 0.0)
+    over = asyncio.Event()
+    over.set()
+
+    async def nothing() -> None: ...
+
+    conductor: Any = SimpleNamespace(
+        spec=CallSpec("CA1", "acme", AgentConfig(id="a", company_id="acme")),
+        finished=over,
+        drained=nothing,
+        stop=nothing,
+    )
+    await CallActor()._keep(conductor)
+    assert heard.is_set()
+    assert said == [(OURS, "call-1")] * 3
 
 
 async def test_the_journal_that_is_closed_is_that_of_the_call(board: Switchboard, cluster: Cluster) -> None:
