@@ -66,7 +66,7 @@ SWITCHES: tuple[Switch, ...] = (
     Switch(
         "RAY_task_events_report_interval_ms",
         "0",
-        "nobody lists the tasks, of which every call of an actor is one",
+        "every call of an actor would be a task that is listed",
     ),
     Switch("RAY_event_stats", "0", "a tenth of what idle processes cost, for Ray's own debugging"),
     Switch("RAY_USAGE_STATS_ENABLED", "0", "nothing is sent anywhere"),

@@ -39,6 +39,8 @@ _RESUMES = 10**-2.0
 _CLEAR_LINE = 10**2.2
 """22 dB from noise floor to the loudest speech: below that, weak syllables drown in the noise."""
 _CERTAIN = 0.9
+_SETTLED_CHUNKS = 31
+"""After so many of silence (1 s) more of it no longer changes what the network remembers."""
 _PEAK_DECAY, _SILENT_DECAY = 0.97, 0.95
 """A chunk: 4 dB a second while speech goes on, 7 dB in silence."""
 _FLOOR_RISE, _FLOOR_FALL = 0.05, 0.3
@@ -99,6 +101,9 @@ class SpeechSegmenter:
         config = config or VadConfig()
         self._vad = vad
         self._activity = _Activity(config)
+        self._gate = 10 ** (config.gate_dbfs / 10)
+        self._silent = 0
+        """Chunks below the gate in a row."""
         self._preroll = _samples(config.preroll_ms)
         self._silence_kept = self._preroll + _samples(config.pause_ms) + 2 * CHUNK_SAMPLES
         self._kept = bytearray()
@@ -123,7 +128,8 @@ class SpeechSegmenter:
         while self.position - self._judged >= CHUNK_SAMPLES:
             start = self._judged - self._kept_at
             chunk = ulaw_to_float(self._kept[start : start + CHUNK_SAMPLES])
-            self._judge(self._vad(chunk), _block_power(chunk), events)
+            power = _block_power(chunk)
+            self._judge(self._probability(chunk, power), power, events)
         return events
 
     def gap(self, samples: int) -> list[SegmenterEvent]:
@@ -146,6 +152,11 @@ class SpeechSegmenter:
         self._kept_at += whole * CHUNK_SAMPLES
         self._judged += whole * CHUNK_SAMPLES
         return events + self.push(bytes((ULAW_SILENCE,)) * tail)
+
+    def _probability(self, chunk: NDArray[np.float32], power: NDArray[np.float32]) -> float:
+        """That this is speech. The network, an edge's largest part of the work, is not shown long silence."""
+        self._silent = 0 if self.speaking or power.max() > self._gate else self._silent + 1
+        return self._vad(chunk) if self._silent <= _SETTLED_CHUNKS else 0.0
 
     def _judge(self, probability: float, power: NDArray[np.float32], events: list[SegmenterEvent]) -> None:
         activity = self._activity

@@ -62,6 +62,21 @@ def test_one_utterance() -> None:
     assert b"".join(piece.ulaw for piece in sent) == audio[sent[0].at : 45 * CHUNK]
 
 
+def test_long_silence_is_not_shown_to_the_network_and_speech_after_it_is() -> None:
+    shown = list[float]()
+
+    def network(chunk: NDArray[np.float32]) -> float:
+        shown.append(float(np.abs(chunk).max()))
+        return float(shown[-1] > 0.01)
+
+    segmenter = SpeechSegmenter(network)
+    feed(segmenter, silence(200 * CHUNK))
+    assert len(shown) == 31, "a second, by which it has settled"
+    events = feed(segmenter, sound(20 * CHUNK) + silence(200 * CHUNK) + sound(4 * CHUNK))
+    assert [event.at for event in events if isinstance(event, SpeechStarted)] == [200 * CHUNK, 420 * CHUNK]
+    assert sum(loud > 0.01 for loud in shown) == 24, "all of the sound"
+
+
 def test_events_come_as_soon_as_they_can() -> None:
     segmenter = scripted([0.9] * 50)
     audio = sound(20 * CHUNK)
