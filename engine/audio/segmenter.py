@@ -251,7 +251,7 @@ def _samples(ms: int) -> int:
 
 def _block_power(chunk: NDArray[np.float32]) -> NDArray[np.float32]:
     blocks = chunk.reshape(-1, _BLOCK_SAMPLES)
-    power: NDArray[np.float32] = np.einsum("ij,ij->i", blocks, blocks)
+    power: NDArray[np.float32] = np.vecdot(blocks, blocks)
     return power / np.float32(_BLOCK_SAMPLES)
 
 
