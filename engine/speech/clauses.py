@@ -77,7 +77,8 @@ class _Word:
 class ClauseCutter:
     """Cuts one reply. Not reusable: make one for each reply.
 
-    `first_words`: a clause of that many words may go out early, until that many words have been said.
+    `first_words`: a clause of that many words may go out early, until that many words have been said. It may
+    be a word shorter where a comma or the like ends it.
     `long_words`: a sentence that long is cut at its next clause; at twice that at its last clause or, having
     none, between any two words.
     `language`: conjunctions are looked at for "en" only; punctuation for all.
@@ -179,7 +180,8 @@ class ClauseCutter:
         clause_end = bool(_CLAUSE_END.search(word.text.rstrip(_CLOSERS)))
         if clause_end:
             here = len(self._buffer) if self._balanced() else None
-            self._candidate, self._candidate_words = (here if count >= wanted else None), count
+            enough = wanted - early  # a pause is natural here, even a longer one
+            self._candidate, self._candidate_words = (here if count >= enough else None), count
             self._fallback = here if count >= self._first_words else None
         elif self._candidate is not None and count - self._candidate_words >= _LOOKAHEAD:
             self._cut(self._candidate, pieces)

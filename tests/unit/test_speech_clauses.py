@@ -28,6 +28,12 @@ def test_what_would_be_left_over_as_a_fragment_stays() -> None:
     assert cut("We are open until six, thank you. Bye.") == ["We are open until six, thank you. ", "Bye."]
 
 
+def test_where_a_pause_is_natural_three_words_are_enough() -> None:
+    assert cut("In an emergency, such as a bad toothache, call us.")[0] == "In an emergency, "
+    assert cut("At night, when we are closed, call the other number.")[0] == "At night, when we are closed, "
+    assert cut("You can pay by cash or by card.") == ["You can pay by cash or by card."]
+
+
 def test_a_list_is_not_cut_between_its_items() -> None:
     assert cut("We have it in blue, green, red, and black. Fine.")[0].endswith("black. ")
 
@@ -59,7 +65,7 @@ def test_a_clause_may_begin_with_a_conjunction() -> None:
         "It costs 1,000 or 3.5 times that",
         "Come in at 8:30 or at 9:15 in the morning",
         "Ask for Dr. Smith or Mrs. J. R. Lee at the desk",
-        "Bring a document, e.g. your passport",
+        "Bring a document e.g. your passport",
         "It was on March 3, 2025 at noon",
         "Write to ann.lee@acme.co.uk or see https://acme.com/a,b;c?d=1.2 for more",
         "We are at No. 5 St. James Ave. near the U.S. bank",
