@@ -48,7 +48,7 @@ class TurnTaking(BaseModel):
     model_config = ConfigDict(frozen=True)
     pause_ms: int = Field(default=64, ge=60, le=1000, description="silence that starts speculation")
     commit_ms: int = Field(default=240, ge=60, description="silence that ends a turn which sounds complete")
-    unsure_ms: int = Field(default=720, ge=100, description="silence that ends a turn which may be complete")
+    unsure_ms: int = Field(default=760, ge=100, description="silence that ends a turn which may be complete")
     patient_ms: int = Field(default=1200, ge=200, description="silence that ends an unfinished turn")
     complete_above: float = Field(default=0.5, ge=0, le=1, description="probability: sounds complete")
     interruptible: bool = True

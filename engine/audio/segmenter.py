@@ -30,6 +30,8 @@ Vad = Callable[[NDArray[np.float32]], float]
 """One chunk, float32 of shape (256,), -1 to 1, in order -> probability that it is speech."""
 
 _BLOCK_SAMPLES = 32
+_LATEST_SAMPLES = 5 * _BLOCK_SAMPLES
+"""20 ms: a carrier's frame."""
 _STANDS_OUT = 10**0.45
 """4.5 dB above the noise floor: white noise alone passes it in a few of a thousand blocks."""
 _AUDIBLE = 10**-2.2
@@ -121,6 +123,14 @@ class SpeechSegmenter:
     def speaking(self) -> bool:
         return self._activity.speaking
 
+    @property
+    def stirring(self) -> bool:
+        """Whether speech may be beginning: what came last stands out, or a first chunk of it was heard."""
+        if self.speaking or len(self._kept) < _LATEST_SAMPLES:
+            return False
+        latest = _block_power(ulaw_to_float(self._kept[-_LATEST_SAMPLES:]))
+        return self._activity.began < self._judged or self._activity.stands_out(float(latest.max()))
+
     def push(self, ulaw: bytes) -> list[SegmenterEvent]:
         """Take audio of any length."""
         self._kept += ulaw
@@ -202,6 +212,10 @@ class _Activity:
         """First sample of the speech, of what may become speech, or else of what comes next."""
         self.ended = 0
         """The sample after the last one of speech."""
+
+    def stands_out(self, loudest: float) -> bool:
+        """Whether such power, outside speech, is neither the line's noise nor a breath after a word."""
+        return loudest > max(self._gate, self._floor * _STANDS_OUT, self._peak * _RESUMES)
 
     def observe(self, at: int, probability: float, power: NDArray[np.float32]) -> None:
         """Take the chunk at position `at`; `power`: mean square of each block of 32 samples, shape (8,)."""

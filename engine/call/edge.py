@@ -191,6 +191,8 @@ class EdgeCall:
                 speech = self._segmenter.gap(lost) if lost else []
                 for segment in [*speech, *self._segmenter.push(ulaw)]:
                     await self._tell_speech(segment)
+                if self._player.withholds and not self._segmenter.stirring:
+                    await self._player.begin()
             case MarkPlayed(name):
                 self._player.on_mark(name)
             case Digit(digit):
@@ -343,7 +345,8 @@ class EdgeCall:
     async def _obey(self, command: cmd.EdgeCommand) -> None:
         match command:
             case cmd.Play():
-                await self._player.enqueue(command, over_speech=self._segmenter.speaking)
+                heard = self._segmenter
+                await self._player.enqueue(command, over_speech=heard.speaking, stirring=heard.stirring)
             case cmd.HoldPlayout():
                 await self._player.hold()
             case cmd.ResumePlayout() if self._segmenter.speaking:

@@ -16,6 +16,8 @@ from engine.dialog import events as ev
 from engine.telephony.events import CarrierCommand, SendClear, SendMark, SendMedia
 
 MAX_PIECES = 256
+WITHHELD_S = 0.1
+"""By then speech that may have been beginning has been recognised as such, or is none."""
 
 
 class Player:
@@ -29,6 +31,8 @@ class Player:
         self._playout = Playout()
         self._due = asyncio.Event()
         self._pieces: dict[str, ev.PieceHeard] = {}
+        self._withheld: tuple[str, float] | None = None
+        """A piece that would end the silence while the caller may be beginning to speak; until when."""
         self.interruptible = True
         """Whether speech over what plays now holds it."""
 
@@ -49,17 +53,19 @@ class Player:
         """Send what is due, report what was heard; sleeps until the playout clock wants something."""
         while True:
             now = time.monotonic()
+            if self._withheld is not None and now >= self._withheld[1]:
+                await self.begin()
             await self._send_due(now)
             self._report_finished(now)
-            next_at = self._playout.next_at(now)
+            next_at = self._playout.next_at(now) if self._withheld is None else self._withheld[1]
             self._due.clear()
             delay = None if next_at is None else max(0.0, next_at - time.monotonic())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay):
                     await self._due.wait()
 
-    async def enqueue(self, play: cmd.Play, *, over_speech: bool) -> None:
-        """Play this next; `over_speech`: the caller is talking by now."""
+    async def enqueue(self, play: cmd.Play, *, over_speech: bool, stirring: bool = False) -> None:
+        """Play this next; `over_speech`: the caller is talking by now; `stirring`: or may be beginning to."""
         now = time.monotonic()
         idle = self._playout.idle(now)
         if not self._playout.enqueue(play.piece, play.ulaw, now):
@@ -70,16 +76,36 @@ class Player:
             # The caller began while this was on its way: the actor hears of it at the same moment.
             await self.hold()
             return
+        if play.interruptible and stirring and idle:
+            self._playout.pause(now)
+            self._withheld = (play.piece, now + WITHHELD_S)
+            self._due.set()
+            return
         await self._send_due(now)
         self._due.set()
         if idle:
             self._tell(ev.PieceStarted(play.piece, time.time() * 1000))
+
+    @property
+    def withholds(self) -> bool:
+        """Whether it waits for `begin`, which comes by itself after `WITHHELD_S`, or for `hold`."""
+        return self._withheld is not None
+
+    async def begin(self) -> None:
+        """It was not speech: what was withheld may be heard."""
+        if self._withheld is None:
+            return
+        piece, now = self._withheld[0], time.monotonic()
+        self.resume()
+        await self._send_due(now)
+        self._tell(ev.PieceStarted(piece, time.time() * 1000))
 
     async def hold(self) -> None:
         """The reflex: stop playing, keep what was not heard."""
         now = time.monotonic()
         if self._playout.idle(now):
             return
+        self._withheld = None
         held = tuple(map(_heard, self._playout.pause(now)))
         await self._send(SendClear())
         self._report_finished(now)
@@ -88,11 +114,13 @@ class Player:
 
     def resume(self) -> None:
         """Go on from the first sample that was not heard."""
+        self._withheld = None
         self._playout.resume(time.monotonic())
         self._due.set()
 
     async def flush(self) -> None:
         """Drop all that was not heard."""
+        self._withheld = None
         now = time.monotonic()
         self._report_finished(now)
         self._note(*map(_heard, self._playout.flush(now)))

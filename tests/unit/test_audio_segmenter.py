@@ -77,6 +77,26 @@ def test_long_silence_is_not_shown_to_the_network_and_speech_after_it_is() -> No
     assert sum(loud > 0.01 for loud in shown) == 24, "all of the sound"
 
 
+def test_speech_stirs_with_its_first_frame() -> None:
+    segmenter = scripted([0.0] * 10 + [1.0] * 30)
+    assert not segmenter.stirring, "nothing was heard yet"
+    feed(segmenter, silence(10 * CHUNK))
+    assert not segmenter.stirring
+    feed(segmenter, sound(160))
+    assert segmenter.stirring, "20 ms, which the network has not seen"
+    feed(segmenter, sound(3 * CHUNK))
+    assert (segmenter.stirring, segmenter.speaking) == (False, True)
+
+
+def test_the_noise_of_a_line_is_no_stirring() -> None:
+    segmenter = scripted([])
+    feed(segmenter, sound(100 * CHUNK, level=300))
+    stirs = [bool(segmenter.push(sound(160, level=300, seed=n)) or segmenter.stirring) for n in range(50)]
+    assert sum(stirs) <= 5, "an answer waits for it 100 ms at most"
+    feed(segmenter, sound(160, level=6_000))
+    assert segmenter.stirring
+
+
 def test_events_come_as_soon_as_they_can() -> None:
     segmenter = scripted([0.9] * 50)
     audio = sound(20 * CHUNK)
