@@ -132,10 +132,13 @@ class Dialog:
         if attempt is not None and attempt.recovered and attempt.transcript is not None:
             self.said_before = attempt.transcript.text
         self.drop_attempt()
+        self._take_turn_back()
+        self.enter(Phase.HEARING, now)
+
+    def _take_turn_back(self) -> None:
         if self.history:
             self.history.pop()
         self._reopened = True
-        self.enter(Phase.HEARING, now)
 
     def interrupt(self, event: ev.CallerSpoke, now: float) -> None:
         if self.voice.interruptible:
@@ -174,8 +177,12 @@ class Dialog:
         self.go_on_if_heard(now)
 
     def yield_floor(self, now: float) -> None:
-        """A real turn over the agent: drop what was not heard."""
+        """A real turn over the agent: drop what was not heard. Where that is all, the turn before goes on."""
+        going_on = self.voice.unheard_answer
         self.voice.cut(self.turn)
+        if going_on is not None and going_on.transcript is not None and not going_on.by_keys:
+            self.said_before = going_on.transcript.text
+            self._take_turn_back()
         self.do(cmd.FlushPlayout())
         self.enter(Phase.PAUSED, now)
 

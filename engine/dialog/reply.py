@@ -74,6 +74,11 @@ class Reply:
         """Whether everything was heard and nothing more will come."""
         return self.complete and all(piece.finished for piece in self.pieces)
 
+    @property
+    def heard_samples(self) -> int:
+        """How much of it the caller heard, at 8,000 Hz."""
+        return sum(piece.heard for piece in self.pieces)
+
     def heard(self) -> str:
         """The words that the caller heard, in the order in which they were said."""
         return " ".join(text for piece in self.pieces if (text := piece.heard_text().strip()))

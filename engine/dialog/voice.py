@@ -12,6 +12,9 @@ from engine.dialog.piece import Piece
 from engine.dialog.reply import Reply
 from engine.dialog.scribe import Scribe
 
+UNHEARD_SAMPLES = 1_600
+"""200 ms at 8,000 Hz, no word: who goes on so soon had not finished, only paused for long."""
+
 
 class Voice:
     """Holds the current reply, the attempt that it answers (none for a phrase), and a filler before it."""
@@ -32,6 +35,13 @@ class Voice:
     def spoken(self) -> bool:
         """Whether the current reply was heard to its end."""
         return self.reply is not None and self.reply.spoken
+
+    @property
+    def unheard_answer(self) -> Attempt | None:
+        """What is being answered, where so little of that was heard that it was as good as nothing."""
+        if self.reply is None or self.reply.heard_samples >= UNHEARD_SAMPLES:
+            return None
+        return self.answering
 
     def begin(self, reply: Reply, attempt: Attempt | None) -> None:
         self.reply, self.answering, self.filler = reply, attempt, None

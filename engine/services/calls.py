@@ -36,7 +36,7 @@ def project(events: Sequence[CallEvent]) -> list[TurnDetail]:
 
 def _change(turn: TurnDetail, kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
     if kind == "turn_ended":
-        return {"caller": data["text"]}
+        return {"caller": data["text"], "said": ""}  # a turn that went on: what was to be said was not heard
     if kind == "reply_released":
         return {"said": f"{turn.said} {data['text'].strip()}".strip(), "kind": data["kind"]}
     heard = f"{turn.agent} {data['text']}".strip()

@@ -12,6 +12,9 @@ from engine.providers.base import Transcript
 from models import AgentConfig, TurnTaking
 from tests.unit.dialog_bench import AGENT, BAD, GOOD, SECOND, Bench
 
+UNSURE_S = AGENT.turn_taking.unsure_ms / 1000 - 0.144
+"""What is left of that wait when a pause is seen."""
+
 
 @pytest.fixture
 def bench() -> Bench:
@@ -93,7 +96,7 @@ def test_who_sounds_unfinished_to_one_model_is_given_a_moment(
     bench: Bench, intonation: float, words: float
 ) -> None:
     bench.say("What time do you open?", probability=intonation, words=words)
-    bench.sleep(0.45)
+    bench.sleep(UNSURE_S - 0.05)
     bench.expect(Phase.PAUSED)
     bench.sleep(0.1)
     bench.expect(Phase.THINKING)
@@ -109,7 +112,7 @@ def test_who_sounds_unfinished_to_both_models_is_waited_for(bench: Bench) -> Non
 
 def test_a_statement_may_lead_up_to_a_question(bench: Bench) -> None:
     bench.say("I have a bad toothache.", probability=0.99, words=0.9)
-    bench.sleep(0.45)
+    bench.sleep(UNSURE_S - 0.05)
     bench.expect(Phase.PAUSED)
     bench.sleep(0.1)
     bench.expect(Phase.THINKING)
@@ -160,7 +163,7 @@ def test_what_the_knowledge_does_not_say_is_not_answered(bench: Bench) -> None:
     bench.speak_all()
     bench.sleep(0.2)
     assert bench.played_text()[-1] == AGENT.phrases.greeting, "half a question is looked up in vain too"
-    bench.sleep(0.4)
+    bench.sleep(UNSURE_S)
     assert not bench.all(cmd.Generate)
     assert bench.played_text()[-1] == AGENT.phrases.unknown
 
@@ -246,6 +249,37 @@ class TestInterruption:
         speaking.speak_all()
         speaking.sleep(0.3)
         assert speaking.played_text()[-1] == "We are closed on Sundays."
+
+    def go_on(self, bench: Bench, heard: int) -> None:
+        """The caller goes on with a question when so many samples of the answer were heard."""
+        bench.ask("When do you open?", "We open at nine on weekdays and at ten on Saturdays.")
+        bench.feed(ev.CallerSpoke(20 * SECOND))
+        bench.feed(ev.PlayoutHeld((ev.PieceHeard(bench.last(cmd.Play).piece, heard, SECOND),)))
+        bench.pause("In the week of Easter?", at=21 * SECOND)
+
+    def test_who_goes_on_before_anything_of_the_answer_was_heard_is_in_the_same_turn(
+        self, bench: Bench
+    ) -> None:
+        self.go_on(bench, heard=1_599)
+        whole = "When do you open? In the week of Easter?"
+        assert bench.last(cmd.Retrieve).query == whole
+        assert bench.all(cmd.FlushPlayout)
+        assert bench.dialog.history == []
+        bench.know()
+        bench.generate("At ten.")
+        bench.speak_all()
+        bench.sleep(0.3)
+        assert [(entry["turn"], entry["text"]) for entry in bench.appended("turn_ended")] == [
+            (1, "When do you open?"),
+            (1, whole),
+        ]
+        bench.finish_all()
+        assert [(one.caller, one.agent) for one in bench.dialog.history] == [(whole, "At ten.")]
+
+    def test_an_answer_of_which_something_was_heard_ended_the_turn(self, bench: Bench) -> None:
+        self.go_on(bench, heard=1_600)
+        assert bench.last(cmd.Retrieve).query != "When do you open? In the week of Easter?"
+        assert [one.caller for one in bench.dialog.history] == ["When do you open?"]
 
     def test_only_words_that_were_heard_are_history(self, speaking: Bench) -> None:
         speaking.pause("And on Sundays, are you open then?", at=21 * SECOND)
