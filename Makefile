@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-peers
 
-.PHONY: install weights demo serve test test-weights test-unit test-cluster test-e2e test-vendors-live lint format bench bench-peers clean
+.PHONY: install weights demo serve test test-weights test-unit test-cluster test-servers test-e2e test-vendors-live lint format bench bench-peers clean
 
 install: $(STAMP)
 
@@ -32,7 +32,9 @@ test-unit: test-weights
 	$(BIN)/pytest tests/unit tests/vendors -n 2
 
 test-cluster: test-weights
-	$(BIN)/pytest tests/cluster --durations=12
+	$(BIN)/pytest tests/cluster --durations=25
+
+test-servers: test-weights
 	$(BIN)/pytest tests/servers --durations=6
 
 test-vendors-live: install

@@ -14,6 +14,7 @@ from ray.serve.exceptions import RayServeException
 
 from actors import NAMESPACE, RECORDER, SWITCHBOARD
 from actors.journal import RemoteJournal
+from actors.named import NamedActor
 from actors.services import Providers, handles
 from engine.call.conductor import Conductor
 from engine.call.services import Services
@@ -48,7 +49,7 @@ class CallActor:
         self._stubs = stubs
         self._name = ray.get_runtime_context().get_actor_name() or ""
         self._services: Callable[[CallSpec], Services] | None = None
-        self._switchboard = ray.get_actor(SWITCHBOARD, NAMESPACE)
+        self._switchboard = NamedActor(SWITCHBOARD)
         self._conductor: Conductor | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._calls = 0
@@ -141,10 +142,11 @@ class CallActor:
         await conductor.stop()
         self._conductor = None
         log.info("call %s ended", conductor.spec.call_id)
-        # One that is being restarted looks for free actors itself, but may have asked this one too early.
+        key = conductor.spec.key
+        # A switchboard that is started again looks for free actors, but may have asked this one too early.
         while self._conductor is None:
             try:
-                await self._switchboard.finished.remote(conductor.spec.key, self._name)
+                await self._switchboard.ask(lambda board: board.finished.remote(key, self._name))
                 break
-            except RayActorError:
+            except (RayActorError, ValueError):
                 await asyncio.sleep(SWITCHBOARD_POLL_S)

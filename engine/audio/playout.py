@@ -216,6 +216,10 @@ class Playout:
         self._clear_line()
         return tuple(piece.report() for piece in self._pieces)
 
+    @property
+    def paused(self) -> bool:
+        return self._paused
+
     def resume(self, now: float) -> None:
         """Go on from the first sample that was not heard; without a pause nothing happens."""
         self._advance(now)

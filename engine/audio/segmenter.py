@@ -42,7 +42,7 @@ _CLEAR_LINE = 10**2.2
 """22 dB from noise floor to the loudest speech: below that, weak syllables drown in the noise."""
 _CERTAIN = 0.9
 _SETTLED_CHUNKS = 31
-"""After so many of silence (1 s) more of it no longer changes what the network remembers."""
+"""After so many of silence (1 s) more of it hardly changes where the next speech is found to begin."""
 _PEAK_DECAY, _SILENT_DECAY = 0.97, 0.95
 """A chunk: 4 dB a second while speech goes on, 7 dB in silence."""
 _FLOOR_RISE, _FLOOR_FALL = 0.05, 0.3
@@ -103,9 +103,8 @@ class SpeechSegmenter:
         config = config or VadConfig()
         self._vad = vad
         self._activity = _Activity(config)
-        self._gate = 10 ** (config.gate_dbfs / 10)
         self._silent = 0
-        """Chunks below the gate in a row."""
+        """So many chunks in a row were silence."""
         self._preroll = _samples(config.preroll_ms)
         self._silence_kept = self._preroll + _samples(config.pause_ms) + 2 * CHUNK_SAMPLES
         self._kept = bytearray()
@@ -161,11 +160,12 @@ class SpeechSegmenter:
         # All that is kept is silence by now, so a gap of hours costs no more than one of a second.
         self._kept_at += whole * CHUNK_SAMPLES
         self._judged += whole * CHUNK_SAMPLES
+        self._activity.began += whole * CHUNK_SAMPLES
         return events + self.push(bytes((ULAW_SILENCE,)) * tail)
 
     def _probability(self, chunk: NDArray[np.float32], power: NDArray[np.float32]) -> float:
         """That this is speech. The network, an edge's largest part of the work, is not shown long silence."""
-        self._silent = 0 if self.speaking or power.max() > self._gate else self._silent + 1
+        self._silent = self._silent + 1 if self._activity.is_silent(power) else 0
         return self._vad(chunk) if self._silent <= _SETTLED_CHUNKS else 0.0
 
     def _judge(self, probability: float, power: NDArray[np.float32], events: list[SegmenterEvent]) -> None:
@@ -212,6 +212,10 @@ class _Activity:
         """First sample of the speech, of what may become speech, or else of what comes next."""
         self.ended = 0
         """The sample after the last one of speech."""
+
+    def is_silent(self, power: NDArray[np.float32]) -> bool:
+        """Whether a chunk, outside speech, is so quiet that it is never taken for speech."""
+        return not self.speaking and bool(power.max() <= self._gate)
 
     def stands_out(self, loudest: float) -> bool:
         """Whether such power, outside speech, is neither the line's noise nor a breath after a word."""

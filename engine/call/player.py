@@ -16,8 +16,8 @@ from engine.dialog import events as ev
 from engine.telephony.events import CarrierCommand, SendClear, SendMark, SendMedia
 
 MAX_PIECES = 256
-WITHHELD_S = 0.1
-"""By then speech that may have been beginning has been recognised as such, or is none."""
+WITHHELD_S = 0.12
+"""Speech that was beginning is known to be by then: two chunks of 32 ms, one before them, and a frame."""
 
 
 class Player:
@@ -31,8 +31,10 @@ class Player:
         self._playout = Playout()
         self._due = asyncio.Event()
         self._pieces: dict[str, ev.PieceHeard] = {}
-        self._withheld: tuple[str, float] | None = None
-        """A piece that would end the silence while the caller may be beginning to speak; until when."""
+        self._withheld_until: float | None = None
+        """While the caller may be beginning to speak the silence is not ended; monotonic seconds."""
+        self._unstarted: str | None = None
+        """A piece that was stopped before its first sample: it starts when the line is let go."""
         self.interruptible = True
         """Whether speech over what plays now holds it."""
 
@@ -53,11 +55,11 @@ class Player:
         """Send what is due, report what was heard; sleeps until the playout clock wants something."""
         while True:
             now = time.monotonic()
-            if self._withheld is not None and now >= self._withheld[1]:
+            if self._withheld_until is not None and now >= self._withheld_until:
                 await self.begin()
             await self._send_due(now)
             self._report_finished(now)
-            next_at = self._playout.next_at(now) if self._withheld is None else self._withheld[1]
+            next_at = self._withheld_until or self._playout.next_at(now)
             self._due.clear()
             delay = None if next_at is None else max(0.0, next_at - time.monotonic())
             with contextlib.suppress(TimeoutError):
@@ -74,11 +76,12 @@ class Player:
         self.interruptible = play.interruptible
         if play.interruptible and over_speech:
             # The caller began while this was on its way: the actor hears of it at the same moment.
+            self._unstarted = play.piece if idle else self._unstarted
             await self.hold()
             return
-        if play.interruptible and stirring and idle:
+        if play.interruptible and stirring and idle and not self._playout.paused:
             self._playout.pause(now)
-            self._withheld = (play.piece, now + WITHHELD_S)
+            self._withheld_until, self._unstarted = now + WITHHELD_S, play.piece
             self._due.set()
             return
         await self._send_due(now)
@@ -89,23 +92,20 @@ class Player:
     @property
     def withholds(self) -> bool:
         """Whether it waits for `begin`, which comes by itself after `WITHHELD_S`, or for `hold`."""
-        return self._withheld is not None
+        return self._withheld_until is not None
 
     async def begin(self) -> None:
-        """It was not speech: what was withheld may be heard."""
-        if self._withheld is None:
-            return
-        piece, now = self._withheld[0], time.monotonic()
-        self.resume()
-        await self._send_due(now)
-        self._tell(ev.PieceStarted(piece, time.time() * 1000))
+        """It was not speech, or that is not known for too long: what was withheld may be heard."""
+        if self._withheld_until is not None:
+            self.resume()
+            await self._send_due(time.monotonic())
 
     async def hold(self) -> None:
         """The reflex: stop playing, keep what was not heard."""
         now = time.monotonic()
         if self._playout.idle(now):
             return
-        self._withheld = None
+        self._withheld_until = None
         held = tuple(map(_heard, self._playout.pause(now)))
         await self._send(SendClear())
         self._report_finished(now)
@@ -114,13 +114,16 @@ class Player:
 
     def resume(self) -> None:
         """Go on from the first sample that was not heard."""
-        self._withheld = None
+        self._withheld_until = None
         self._playout.resume(time.monotonic())
         self._due.set()
+        if self._unstarted is not None:
+            self._tell(ev.PieceStarted(self._unstarted, time.time() * 1000))
+            self._unstarted = None
 
     async def flush(self) -> None:
         """Drop all that was not heard."""
-        self._withheld = None
+        self._withheld_until = self._unstarted = None
         now = time.monotonic()
         self._report_finished(now)
         self._note(*map(_heard, self._playout.flush(now)))
@@ -128,6 +131,7 @@ class Player:
 
     def end(self) -> None:
         """The carrier is gone: tell how far the caller heard."""
+        self._withheld_until = self._unstarted = None
         now = time.monotonic()
         self._report_finished(now)
         self._tell(ev.PlayoutHeld(tuple(map(_heard, self._playout.pause(now)))))

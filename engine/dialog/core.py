@@ -177,14 +177,15 @@ class Dialog:
         self.go_on_if_heard(now)
 
     def yield_floor(self, now: float) -> None:
-        """A real turn over the agent: drop what was not heard. Where that is all, the turn before goes on."""
-        going_on = self.voice.unheard_answer
+        """A real turn over the agent: drop what was not heard."""
         self.voice.cut(self.turn)
-        if going_on is not None and going_on.transcript is not None and not going_on.by_keys:
-            self.said_before = going_on.transcript.text
-            self._take_turn_back()
         self.do(cmd.FlushPlayout())
         self.enter(Phase.PAUSED, now)
+
+    def go_on_with(self, words: str) -> None:
+        """What is said now follows on these words of the turn before, of whose answer nothing was heard."""
+        self.said_before = words
+        self._take_turn_back()
 
     def commit(self, attempt: Attempt, now: float) -> None:
         """The turn is over: from here on the answer may be heard."""

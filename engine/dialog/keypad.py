@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from engine.dialog.commands import ResumePlayout
 from engine.dialog.reply import Then
 from engine.dialog.table import Phase
 from engine.providers.base import Transcript
@@ -44,6 +45,8 @@ def collect(dialog: Dialog, digit: str, now: float) -> None:
     """A key. It stops the agent, as speech would, but for a closing: then it comes too late."""
     reply = dialog.voice.reply
     if reply is not None and reply.then is Then.HANG_UP:
+        if reply.interruptible:
+            dialog.do(ResumePlayout())  # which the edge held for the key
         return
     complete = dialog.keypad.press(digit)
     if dialog.phase is Phase.SPEAKING and dialog.voice.interruptible:

@@ -13,7 +13,7 @@ from engine.dialog.reply import Reply
 from engine.dialog.scribe import Scribe
 
 UNHEARD_SAMPLES = 1_600
-"""200 ms at 8,000 Hz, no word: who goes on so soon had not finished, only paused for long."""
+"""200 ms at 8,000 Hz: who goes on so soon had not finished, only paused for long."""
 
 
 class Voice:
@@ -37,11 +37,13 @@ class Voice:
         return self.reply is not None and self.reply.spoken
 
     @property
-    def unheard_answer(self) -> Attempt | None:
-        """What is being answered, where so little of that was heard that it was as good as nothing."""
-        if self.reply is None or self.reply.heard_samples >= UNHEARD_SAMPLES:
-            return None
-        return self.answering
+    def unheard_question(self) -> str:
+        """What the caller said that is being answered, where no word of the answer was heard; else empty."""
+        attempt, reply = self.answering, self.reply
+        if attempt is None or attempt.transcript is None or attempt.by_keys or reply is None:
+            return ""
+        is_unheard = reply.heard_samples < UNHEARD_SAMPLES and not reply.heard()
+        return attempt.transcript.text if is_unheard else ""
 
     def begin(self, reply: Reply, attempt: Attempt | None) -> None:
         self.reply, self.answering, self.filler = reply, attempt, None

@@ -77,8 +77,8 @@ class _Word:
 class ClauseCutter:
     """Cuts one reply. Not reusable: make one for each reply.
 
-    `first_words`: a clause of that many words may go out early, until that many words have been said. It may
-    be a word shorter where a comma or the like ends it.
+    `first_words`: a clause of that many words may go out early, or of one word less where a comma or the like
+    ends it; until so many words have been said.
     `long_words`: a sentence that long is cut at its next clause; at twice that at its last clause or, having
     none, between any two words.
     `language`: conjunctions are looked at for "en" only; punctuation for all.
@@ -175,7 +175,7 @@ class ClauseCutter:
         count = len(self._words)
         if self._candidate is not None and count == self._candidate_words + 1 and word.text[:1].isdigit():
             self._candidate = None
-        early = self._said < self._first_words
+        early = self._said < self._first_words - 1
         wanted = self._first_words if early else self._long_words
         clause_end = bool(_CLAUSE_END.search(word.text.rstrip(_CLOSERS)))
         if clause_end:

@@ -88,6 +88,14 @@ def test_speech_stirs_with_its_first_frame() -> None:
     assert (segmenter.stirring, segmenter.speaking) == (False, True)
 
 
+def test_after_a_long_gap_nothing_stirs_and_speech_begins_behind_it() -> None:
+    segmenter = scripted([1.0] * 4)
+    segmenter.gap(100 * CHUNK)
+    assert not segmenter.stirring
+    events = feed(segmenter, sound(4 * CHUNK))
+    assert [event.at for event in events if isinstance(event, SpeechStarted)] == [100 * CHUNK]
+
+
 def test_the_noise_of_a_line_is_no_stirring() -> None:
     segmenter = scripted([])
     feed(segmenter, sound(100 * CHUNK, level=300))

@@ -165,6 +165,29 @@ async def test_speech_over_the_agent_stops_it_at_once_and_a_turn_replaces_the_an
     assert ANSWER.startswith(interrupted["text"])
 
 
+async def test_an_answer_does_not_begin_while_the_caller_may_be_beginning_to_speak(
+    bench: CallBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.call.player.WITHHELD_S", 60.0)
+    await greeted(bench)
+    bench.models.hold_llm.clear()
+    await bench.ask("When do you open?")
+    await bench.socket.until(lambda: bench.socket.told("user"))
+    played_ms = bench.socket.played_ms
+    bench.socket.audio(LOUD, 1)
+    bench.models.hold_llm.set()
+    await bench.socket.until(lambda: len(agent_said(bench)) >= 2)
+    for _ in range(100):  # until the audio, too, has come to the edge
+        await asyncio.sleep(0)
+    assert bench.socket.played_ms == played_ms
+    bench.socket.audio(QUIET, 4)
+    await bench.socket.until(lambda: bench.socket.played_ms > played_ms)
+    await bench.socket.until(lambda: len(bench.socket.told("heard")) == 2)
+    heard = bench.journal.of("heard")[-1]
+    assert (heard["text"], heard["interrupted"]) == (ANSWER, False)
+    assert "first_byte" in heard["stamps"]
+
+
 async def test_a_cough_over_the_agent_changes_nothing_of_what_is_heard(bench: CallBench) -> None:
     await greeted(bench)
     await bench.ask("When do you open?")

@@ -260,7 +260,7 @@ class TestInterruption:
     def test_who_goes_on_before_anything_of_the_answer_was_heard_is_in_the_same_turn(
         self, bench: Bench
     ) -> None:
-        self.go_on(bench, heard=1_599)
+        self.go_on(bench, heard=900)
         whole = "When do you open? In the week of Easter?"
         assert bench.last(cmd.Retrieve).query == whole
         assert bench.all(cmd.FlushPlayout)
@@ -276,8 +276,25 @@ class TestInterruption:
         bench.finish_all()
         assert [(one.caller, one.agent) for one in bench.dialog.history] == [(whole, "At ten.")]
 
-    def test_an_answer_of_which_something_was_heard_ended_the_turn(self, bench: Bench) -> None:
-        self.go_on(bench, heard=1_600)
+    def test_keys_are_a_turn_of_their_own_also_where_nothing_of_the_answer_was_heard(
+        self, bench: Bench
+    ) -> None:
+        bench.ask("When do you open?", "We open at nine.")
+        bench.feed(ev.CallerSpoke(20 * SECOND))
+        bench.feed(ev.PlayoutHeld((ev.PieceHeard(bench.last(cmd.Play).piece, 0, SECOND),)))
+        for digit in "42#":
+            bench.feed(ev.DigitPressed(digit))
+        bench.pause("My number is", at=21 * SECOND)
+        assert [(entry["turn"], entry["text"]) for entry in bench.appended("turn_ended")] == [
+            (1, "When do you open?"),
+            (2, "My number is 4 2"),
+        ]
+
+    @pytest.mark.parametrize("heard", [1_599, 1_600])
+    def test_an_answer_of_which_a_word_or_a_moment_was_heard_ended_the_turn(
+        self, bench: Bench, heard: int
+    ) -> None:
+        self.go_on(bench, heard)
         assert bench.last(cmd.Retrieve).query != "When do you open? In the week of Easter?"
         assert [one.caller for one in bench.dialog.history] == ["When do you open?"]
 
@@ -569,6 +586,18 @@ def test_a_greeting_may_be_made_uninterruptible_alone() -> None:
     bench.finish_all()
     bench.ask("When do you open?", "At nine.")
     assert bench.last(cmd.Play).interruptible
+
+
+def test_a_key_comes_too_late_for_a_closing_and_does_not_silence_it() -> None:
+    bench = Bench(AGENT.model_copy(update={"turn_taking": TurnTaking(closing_interruptible=True)}))
+    bench.greet()
+    bench.say("Goodbye.")
+    bench.speak_all()
+    bench.sleep(0.3)
+    bench.feed(ev.PlayoutHeld((ev.PieceHeard(bench.last(cmd.Play).piece, 0, SECOND),)))
+    assert cmd.ResumePlayout() in bench.feed(ev.DigitPressed("1"))
+    bench.finish_all()
+    bench.expect(Phase.ENDED)
 
 
 def test_a_closing_may_be_made_interruptible() -> None:

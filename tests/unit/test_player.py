@@ -75,6 +75,22 @@ async def test_a_caller_who_does_speak_hears_none_of_the_answer(line: Line) -> N
     assert line.started == ["next"]
 
 
+async def test_an_answer_that_was_stopped_before_its_first_sample_starts_when_it_goes_on(line: Line) -> None:
+    await line.player.enqueue(ANSWER, over_speech=False, stirring=True)
+    await line.player.hold()
+    assert line.started == []
+    line.player.resume()
+    line.player.resume()
+    assert line.started == ["answer"]
+
+
+async def test_nothing_begins_on_a_line_that_is_gone(line: Line) -> None:
+    await line.player.enqueue(ANSWER, over_speech=False, stirring=True)
+    line.player.end()
+    await line.player.begin()
+    assert (line.sounded, line.started) == (0, [])
+
+
 async def test_a_line_that_says_no_more_does_not_withhold_the_answer(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,8 @@ from engine.speech.heard import usual_samples
 from engine.speech.normalise import normalise
 
 _BYTES_A_MS = 8
+BEGUN_MS = 300
+"""Who speaks sooner goes on with the question, and does not speak over its answer."""
 ASSUMED_MS = 2_000
 """How long an answer is taken to be of a server that does not say."""
 
@@ -32,7 +34,7 @@ class Moment:
 
     def has_come(self, announced_ms: float, played_ms: float) -> bool:
         is_long_enough = announced_ms >= self.least_ms
-        return is_long_enough and played_ms >= max(0.0, self.point * (announced_ms - self.spare_ms))
+        return is_long_enough and played_ms >= max(BEGUN_MS, self.point * (announced_ms - self.spare_ms))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
