@@ -113,3 +113,31 @@ def test_utterances_are_found_where_they_are(vad: SileroVad, speech: bytes, leve
         assert emitted - at <= (64 + 32 + 20) * 8
         assert heard[begin:end].mean() > 0.95
     assert not heard[-4_000:].any()
+
+
+@pytest.mark.parametrize("level", [0.0, 8.0], ids=["no sound", "hiss below the gate"])
+def test_speech_after_long_silence_is_found_as_soon_as_by_a_network_that_heard_the_silence(
+    vad: SileroVad, speech: bytes, monkeypatch: pytest.MonkeyPatch, level: float
+) -> None:
+    quiet = pcm_to_ulaw(noise(np.random.default_rng(2), 6 * 8_000, level).astype(np.int16))
+    audio = quiet + speech[2_800:9_700] + quiet + speech[28_100:33_500]
+
+    def begins() -> list[int]:
+        state, shown = vad.new_state(), list[int]()
+
+        def network(chunk: NDArray[np.float32]) -> float:
+            shown.append(1)
+            return vad.probability(state, chunk)
+
+        segmenter = SpeechSegmenter(network)
+        events = [e for i in range(0, len(audio), 160) for e in segmenter.push(audio[i : i + 160])]
+        asked.append(len(shown))
+        return [event.at for event in events if isinstance(event, SpeechStarted)]
+
+    asked = list[int]()
+    found = begins()
+    monkeypatch.setattr("engine.audio.segmenter._SETTLED_CHUNKS", 1_000_000)
+    expected = begins()
+    assert len(found) == len(expected) == 2
+    assert np.abs(np.subtract(found, expected)).max() <= 2 * CHUNK_SAMPLES
+    assert asked[0] < asked[1] / 2
