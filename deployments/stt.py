@@ -7,6 +7,7 @@ autoscaling are said in the `deployments:` section of the Serve config; the defa
 # No `from __future__ import annotations`: Serve needs the class itself in `build`'s annotation.
 
 import dataclasses
+import time
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -16,11 +17,14 @@ from ray.serve import Application
 
 from actors.node import prepare_replica
 from engine.providers.base import SAMPLE_RATE_HZ, Transcript
+from engine.providers.pace import Pace
 from engine.providers.stt.batching import BatchLimits, BatchQueue
 from engine.weights import folder
 
 WARM_UP_S = (1, 25)
 """One utterance in a fitting window and one in the full window."""
+USUAL = 1.5
+"""A question takes so many times as long as the quickest utterance of a replica's life, a "yes" at night."""
 
 
 class SttArgs(BaseModel):
@@ -64,6 +68,7 @@ class SpeechToTextReplica:
         largest = args.largest_batch or (16 if self._decoder.model.device == "cuda" else 1)
         limits = BatchLimits(workers=args.workers, largest_batch=largest, waiting=args.max_waiting)
         self._largest_batch = largest
+        self._pace = Pace(USUAL)
         self._queue: BatchQueue[tuple[bytes, str], Transcript] = BatchQueue("whisper", self._decode, limits)
 
     async def transcribe(self, audio: bytes, language: str = "en") -> Transcript:
@@ -72,7 +77,9 @@ class SpeechToTextReplica:
         Raises ProviderRejected (language) or ProviderUnavailable (overloaded, or the device failed).
         """
         self._decoder.resolve_language(language)
-        return await self._queue.run((audio, language))
+        began = time.monotonic()
+        transcript = await self._queue.run((audio, language))
+        return dataclasses.replace(transcript, load=self._pace.load((time.monotonic() - began) * 1000))
 
     async def info(self) -> dict[str, Any]:
         """What runs here and what it has done: plain values, fit for JSON."""

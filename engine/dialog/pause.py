@@ -53,7 +53,7 @@ def take_transcript(dialog: Dialog, event: Transcribed, now: float) -> None:
         return
     attempt.stamp("transcript", now)
     attempt.serve("stt", event.transcript.served_by, event.transcript.route)
-    dialog.speculation.transcribed((now - attempt.stamps["asked"]) * 1000)
+    dialog.speculation.transcribed((now - attempt.stamps["asked"]) * 1000, event.transcript.load)
     text = event.transcript.text
     if dialog.keypad.ready:
         keypad.commit_with(dialog, event.transcript, now)

@@ -11,22 +11,21 @@ from collections import Counter
 
 from engine.dialog.attempt import Attempt
 from engine.dialog.reply import Kind
+from engine.providers.pace import Pace
 
 SETTLED_MS, LATE_MS = 160.0, 240.0
 """Silence by which half, and by which nearly all of the pauses within a sentence are over."""
 BUSY, OVERLOADED = 1.6, 3.0
-"""Transcripts take so many times as long as the quickest of this call."""
-SLACK_MS = 60.0
-"""A longer utterance takes a little longer too: no sign of load."""
+"""Transcripts take so many times as long as the quickest of this call, or as is usual for who makes them."""
 VAIN_ATTEMPTS = 4
 """After so many in one utterance the caller is one who hesitates."""
 
 
 class Speculation:
-    """One call's. Knows the load only from its own transcripts, so it needs no messages."""
+    """One call's. Knows the load from its own transcripts alone, so it needs no messages."""
 
     def __init__(self) -> None:
-        self._quickest_ms = float("inf")
+        self._pace = Pace()
         self._load = self._previous = 1.0
         self._vain: Counter[str] = Counter()
 
@@ -39,13 +38,11 @@ class Speculation:
             return SETTLED_MS
         return 0.0
 
-    def transcribed(self, took_ms: float) -> None:
-        """A transcript came after so long."""
-        self._quickest_ms = min(self._quickest_ms, took_ms)
-        slow = took_ms > self._quickest_ms + SLACK_MS
-        ratio = took_ms / self._quickest_ms if slow else 1.0
+    def transcribed(self, took_ms: float, load: float = 1.0) -> None:
+        """A transcript came after so long; `load`: as its provider sees it, who may know quieter times."""
+        load = max(load, self._pace.load(took_ms))
         # One slow transcript may be one that was decoded twice.
-        self._load, self._previous = min(ratio, self._previous), ratio
+        self._load, self._previous = min(load, self._previous), load
 
     def dropped(self, attempt: Attempt) -> None:
         """An attempt was for nothing: count how far it had come."""

@@ -62,6 +62,8 @@ class Transcript:
     confidence: float | None = None
     words: tuple[Word, ...] = ()
     """Where the provider tells them apart."""
+    load: float = 1.0
+    """How many times as long as usual it took, where the provider tells: other calls want it too."""
     route: Route = ()
 
 
