@@ -127,8 +127,9 @@ class SpeechSegmenter:
         """Whether speech may be beginning: what came last stands out, or a first chunk of it was heard."""
         if self.speaking or len(self._kept) < _LATEST_SAMPLES:
             return False
-        latest = _block_power(ulaw_to_float(self._kept[-_LATEST_SAMPLES:]))
-        return self._activity.began < self._judged or self._activity.stands_out(float(latest.max()))
+        latest = sorted(_block_power(ulaw_to_float(self._kept[-_LATEST_SAMPLES:])).tolist())
+        # Two blocks of the frame: a click alone is not the beginning of a word.
+        return self._activity.began < self._judged or self._activity.stands_out(latest[-2])
 
     def push(self, ulaw: bytes) -> list[SegmenterEvent]:
         """Take audio of any length."""
@@ -217,9 +218,9 @@ class _Activity:
         """Whether a chunk, outside speech, is so quiet that it is never taken for speech."""
         return not self.speaking and bool(power.max() <= self._gate)
 
-    def stands_out(self, loudest: float) -> bool:
+    def stands_out(self, power: float) -> bool:
         """Whether such power, outside speech, is neither the line's noise nor a breath after a word."""
-        return loudest > max(self._gate, self._floor * _STANDS_OUT, self._peak * _RESUMES)
+        return power > max(self._gate, self._floor * _STANDS_OUT, self._peak * _RESUMES)
 
     def observe(self, at: int, probability: float, power: NDArray[np.float32]) -> None:
         """Take the chunk at position `at`; `power`: mean square of each block of 32 samples, shape (8,)."""
