@@ -129,13 +129,16 @@ class Dialog:
         attempt = self.attempt
         if attempt is not None and attempt.by_keys:
             return  # keys are a turn for themselves: what is said now is the next one
+        words = ""
         if attempt is not None and attempt.recovered and attempt.transcript is not None:
-            self.said_before = attempt.transcript.text
+            words = attempt.transcript.text
         self.drop_attempt()
-        self._take_turn_back()
+        self.take_turn_back(words)
         self.enter(Phase.HEARING, now)
 
-    def _take_turn_back(self) -> None:
+    def take_turn_back(self, words: str = "") -> None:
+        """The turn goes on; `words`: what of it is in no audio any more."""
+        self.said_before = words or self.said_before
         if self.history:
             self.history.pop()
         self._reopened = True
@@ -182,11 +185,6 @@ class Dialog:
         self.do(cmd.FlushPlayout())
         self.enter(Phase.PAUSED, now)
 
-    def go_on_with(self, words: str) -> None:
-        """What is said now follows on these words of the turn before, of whose answer nothing was heard."""
-        self.said_before = words
-        self._take_turn_back()
-
     def commit(self, attempt: Attempt, now: float) -> None:
         """The turn is over: from here on the answer may be heard."""
         assert attempt.transcript is not None
@@ -194,7 +192,6 @@ class Dialog:
             self.turn += 1
         self._reopened = False
         self.unheard_turns = 0
-        self.said_before = ""
         self.through = max(self.through, attempt.through)
         attempt.committed = True
         attempt.vain = self.speculation.turn_over()
@@ -260,6 +257,7 @@ class Dialog:
     def say(self, reply: Reply, now: float) -> None:
         """Say a phrase of the agent's own accord."""
         self.drop_attempt()
+        self.said_before = ""
         self.voice.begin(reply, None)
         self.enter(Phase.SPEAKING, now)
         self.do(*self.answerer.synthesise(reply))
@@ -273,6 +271,7 @@ class Dialog:
             assert attempt.reply is not None
             attempt.stamp("released", now)
             self.attempt = None
+            self.said_before = ""  # until here the turn may be taken back, and needs it again
             self.voice.begin(attempt.reply, attempt)
             # Who is talking by now is talking over it: the edge holds it as soon as it arrives.
             talked_over = self.talking and attempt.reply.interruptible

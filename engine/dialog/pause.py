@@ -65,7 +65,7 @@ def take_transcript(dialog: Dialog, event: Transcribed, now: float) -> None:
         said_before = dialog.voice.unheard_question
         dialog.yield_floor(now)
         if said_before:
-            dialog.go_on_with(said_before)
+            dialog.take_turn_back(said_before)
     elif not text and not dialog.said_before:
         _hear_nothing(dialog, now)
         return

@@ -180,7 +180,7 @@ class ClauseCutter:
         clause_end = bool(_CLAUSE_END.search(word.text.rstrip(_CLOSERS)))
         if clause_end:
             here = len(self._buffer) if self._balanced() else None
-            enough = wanted - early  # a pause is natural here, even a longer one
+            enough = wanted - 1 if early else wanted  # a pause is natural here, even a longer one
             self._candidate, self._candidate_words = (here if count >= enough else None), count
             self._fallback = here if count >= self._first_words else None
         elif self._candidate is not None and count - self._candidate_words >= _LOOKAHEAD:

@@ -276,6 +276,21 @@ class TestInterruption:
         bench.finish_all()
         assert [(one.caller, one.agent) for one in bench.dialog.history] == [(whole, "At ten.")]
 
+    def test_a_turn_that_went_on_and_goes_on_again_keeps_its_first_words(self, bench: Bench) -> None:
+        self.go_on(bench, heard=0)
+        bench.sleep(0.2)
+        bench.expect(Phase.THINKING)
+        bench.feed(ev.CallerSpoke(22 * SECOND))
+        bench.pause("In the week of Easter? On Monday?", at=23 * SECOND)
+        assert bench.last(cmd.Retrieve).query == "When do you open? In the week of Easter? On Monday?"
+        bench.know()
+        bench.generate("At ten.")
+        bench.speak_all()
+        bench.sleep(0.3)
+        bench.finish_all()
+        bench.say("Do you have parking?", at=30 * SECOND)
+        assert bench.last(cmd.ScoreWords).text == "Do you have parking?", "the next turn has none of them"
+
     def test_keys_are_a_turn_of_their_own_also_where_nothing_of_the_answer_was_heard(
         self, bench: Bench
     ) -> None:
