@@ -2,6 +2,7 @@
 
     python -m deployments.llama_server --model FILE [--port 0] [--slots 8] [--n-ctx 2048] [--threads 2]
                                        [--chat-template-file FILE] [--cache-mib 0] [--alias NAME] [--draft 8]
+                                       [--openings FOLDER]
 
 Prints one JSON line on stdout once it serves: `{"base_url": ".../v1", "api_key": ..., "pid": ...}`, or
 `{"error": ...}` and exits with 1. The key is made anew at each start and known only to who reads that
@@ -41,6 +42,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--draft", type=int, default=8, help="tokens guessed from the prompt at a time; 0: none"
     )
+    parser.add_argument("--openings", type=Path, help="where a slot's keys and values may be kept")
     parser.add_argument("--nice", type=int, default=0, help="lower priority by so much")
     parser.add_argument("--alias", default="", help="the model's name in the API")
     parser.add_argument("--verbosity", type=int, default=1, help="llama.cpp's: 1 errors, 2 warnings, 3 info")
@@ -77,6 +79,8 @@ def server_params(arguments: argparse.Namespace, api_key: str) -> Any:
     params.use_jinja = True
     # On a CPU llama.cpp's flash attention takes twice as long for a long prompt as the plain one.
     params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    if arguments.openings is not None:
+        params.slot_save_path = f"{arguments.openings}{os.sep}"  # it is put before a name as it is
     if arguments.draft > 0:
         draft_from_prompt(params, arguments.draft)
     if arguments.chat_template_file is not None:

@@ -10,6 +10,7 @@ share and autoscaling are said in the `deployments:` section of the Serve config
 
 import asyncio
 import contextlib
+import shutil
 import sys
 import time
 from collections import deque
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from engine.providers.llm.server_process import Address, Launch, ServerProcess
 
 HERE = Path(__file__).parent
+MOST_SLOTS = 32
+"""Each takes 47 MB with the starter model, whether a call uses it or not."""
 RESTARTS = 3
 RESTARTS_WITHIN_S = 60.0
 
@@ -58,7 +61,13 @@ class LlmArgs(BaseModel):
         ge=1,
         description="llama.cpp: threads that read the prompt; two wait for each other under load",
     )
-    slots: int = Field(default=8, ge=1, description="llama.cpp: one for each call that keeps its prefix")
+    slots: int | None = Field(
+        default=None,
+        ge=1,
+        le=256,
+        description="llama.cpp: one for each call, which keeps its prefix there; by default one for each of "
+        "PARLEY_MAX_CALLS, 32 at most",
+    )
     n_ctx: int = Field(default=2048, ge=256, description="llama.cpp: tokens in each slot")
     draft: int = Field(
         default=8, ge=0, le=64, description="llama.cpp: tokens guessed from the prompt at a time; 0: none"
@@ -88,6 +97,7 @@ class LanguageModelReplica:
         self._engine: str = "remote" if settings().llm_base_url is not None else args.engine
         self._model: OpenAICompatible | None = None
         self._server: ServerProcess | None = None
+        self._openings: Path | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._failure = ""
         self._starts: deque[float] = deque(maxlen=RESTARTS)
@@ -138,14 +148,22 @@ class LanguageModelReplica:
             await self._server.stop()
         if self._model is not None:
             await self._model.close()
+        self._forget_openings()
+
+    def _forget_openings(self) -> None:
+        if self._openings is not None:
+            shutil.rmtree(self._openings, ignore_errors=True)
 
     async def _start_server(self) -> None:
+        from engine.providers.llm.openings import make_folder
         from engine.providers.llm.server_process import ServerProcess
 
         self._starts.append(time.monotonic())
-        launch = _launch(self._args, self._engine)
+        self._forget_openings()
+        self._openings = make_folder()
+        launch = _launch(self._args, self._engine, self._openings)
         self._server = await ServerProcess.start(launch, deadline_s=self._args.start_timeout_s)
-        self._connect(_local_endpoint(self._args, self._engine, self._server.address))
+        self._connect(_local_endpoint(self._args, self._engine, self._server.address, self._openings))
 
     async def _keep_server(self) -> None:
         """Start the server again when it dies, but not for ever: then the replica is unhealthy."""
@@ -177,11 +195,15 @@ def _model_name(args: LlmArgs, engine: str) -> str:
     return args.model or args.weights
 
 
-def _launch(args: LlmArgs, engine: str) -> "Launch":
+def _slots(args: LlmArgs) -> int:
+    return args.slots or min(MOST_SLOTS, settings().max_calls)
+
+
+def _launch(args: LlmArgs, engine: str, openings: Path) -> "Launch":
     from engine.providers.llm.server_process import AnswersHealth, PrintsItsAddress
 
     if engine == "llama.cpp":
-        return PrintsItsAddress("llama.cpp", _llama_command(args))
+        return PrintsItsAddress("llama.cpp", _llama_command(args, openings))
     model = args.model or str(folder(args.weights))
     name = _model_name(args, engine)
 
@@ -192,15 +214,15 @@ def _launch(args: LlmArgs, engine: str) -> "Launch":
     return AnswersHealth("vllm", vllm)
 
 
-def _llama_command(args: LlmArgs) -> Sequence[str]:
+def _llama_command(args: LlmArgs, openings: Path) -> Sequence[str]:
     place = folder(args.weights)
     files = sorted(place.glob("*.gguf"))
     if len(files) != 1:
         raise WeightsError(f"{place} should hold one .gguf file, it has {len(files)}: choose other `weights`")
     command = [sys.executable, "-m", "deployments.llama_server", "--model", str(files[0])]
-    command += ["--slots", str(args.slots), "--n-ctx", str(args.n_ctx), "--threads", str(args.threads)]
+    command += ["--slots", str(_slots(args)), "--n-ctx", str(args.n_ctx), "--threads", str(args.threads)]
     command += ["--batch-threads", str(args.batch_threads), "--draft", str(args.draft)]
-    command += ["--nice", str(args.nice)]
+    command += ["--nice", str(args.nice), "--openings", str(openings)]
     if args.chat_template:
         # A bare name is one of ours; joining leaves an absolute path as it is.
         template = HERE / args.chat_template
@@ -210,7 +232,7 @@ def _llama_command(args: LlmArgs) -> Sequence[str]:
     return command
 
 
-def _local_endpoint(args: LlmArgs, engine: str, address: "Address") -> "Endpoint":
+def _local_endpoint(args: LlmArgs, engine: str, address: "Address", openings: Path) -> "Endpoint":
     from engine.providers.llm.openai_compatible import Endpoint
 
     name = _model_name(args, engine)
@@ -221,7 +243,8 @@ def _local_endpoint(args: LlmArgs, engine: str, address: "Address") -> "Endpoint
         name,
         address.api_key,
         dialect="llama.cpp",
-        slots=args.slots,
+        slots=_slots(args),
+        openings=openings,
         reply_lead=args.reply_lead if args.chat_template else "",
     )
 

@@ -15,7 +15,7 @@ from ray.serve import Application
 
 from actors.node import prepare_replica
 from engine.providers.stt.batching import BatchLimits, BatchQueue
-from engine.providers.turn.words import LANGUAGES, UNKNOWN
+from engine.providers.turn.words import LANGUAGES, NICE, UNKNOWN
 from engine.weights import folder
 
 
@@ -42,7 +42,7 @@ class TurnReplica:
         self._args = args
         self._model = SmartTurn(folder(args.weights), threads=args.threads)
         self._model.score(b"")
-        limits = BatchLimits(workers=args.workers, waiting=args.max_waiting, hung_after_s=10)
+        limits = BatchLimits(workers=args.workers, waiting=args.max_waiting, hung_after_s=10, nice=NICE)
         self._queue: BatchQueue[bytes, float] = BatchQueue("smart-turn", self._score, limits)
         self._words = WordsModel(folder(args.words)) if args.words else None
         if self._words is not None:

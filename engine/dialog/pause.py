@@ -36,14 +36,14 @@ def begin(dialog: Dialog, event: CallerPaused, now: float) -> None:
 
 
 def listen(dialog: Dialog, now: float) -> None:
-    """Have the utterance so far transcribed and its end scored."""
+    """Have the utterance so far transcribed."""
     attempt = dialog.attempt
     if attempt is None or attempt.begun:
         return
     attempt.begun = True
     attempt.waiting_for = {Stage.SCORE, Stage.WORDS}
     attempt.stamp("asked", now)
-    dialog.do(cmd.Transcribe(attempt.id), cmd.Score(attempt.id))
+    dialog.do(cmd.Transcribe(attempt.id))
 
 
 def take_transcript(dialog: Dialog, event: Transcribed, now: float) -> None:
@@ -71,13 +71,18 @@ def take_transcript(dialog: Dialog, event: Transcribed, now: float) -> None:
         return
     attempt.transcript = replace(event.transcript, text=f"{dialog.said_before} {text}".strip())
     dialog.do(*dialog.answerer.plan(attempt))
-    _ask_words(dialog, attempt)
+    _ask_witnesses(dialog, attempt)
     commit_if_over(dialog, now)
 
 
-def _ask_words(dialog: Dialog, attempt: Attempt) -> None:
-    """A courtesy is complete as it is; of anything else a model says whether the words are all."""
+def _ask_witnesses(dialog: Dialog, attempt: Attempt) -> None:
+    """Does it sound like the end, and are the words all? A courtesy is complete as it is.
+
+    Not before the words are there: half of all pauses are over by then, and while they are made the
+    recogniser has the machine to itself. The reply takes longer than both verdicts.
+    """
     assert attempt.transcript is not None
+    dialog.do(cmd.Score(attempt.id))
     if attempt.reply is not None and attempt.reply.kind in (Kind.COURTESY, Kind.CLOSING):
         attempt.waiting_for.discard(Stage.WORDS)
         return

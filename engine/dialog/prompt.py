@@ -82,7 +82,8 @@ def warm_up(agent: AgentConfig, cache_key: str) -> ChatRequest:
 
     Made while the greeting is played; the one token that it generates means nothing.
     """
-    return ChatRequest((opening(agent), Message("user", "Caller:")), max_tokens=1, cache_key=cache_key)
+    messages = (opening(agent), Message("user", "Caller:"))
+    return ChatRequest(messages, max_tokens=1, cache_key=cache_key, opening=True)
 
 
 def _turn(facts: Sequence[str], caller: str) -> str:

@@ -13,16 +13,16 @@ from engine.dialog.attempt import Attempt
 from engine.dialog.reply import Kind
 from engine.providers.pace import Pace
 
-SETTLED_MS, LATE_MS = 160.0, 240.0
-"""Silence by which half, and by which nearly all of the pauses within a sentence are over."""
-BUSY, OVERLOADED = 1.6, 3.0
-"""Transcripts take so many times as long as the quickest of this call, or as is usual for who makes them."""
+SETTLED_MS, LATE_MS = 200.0, 240.0
+"""Silence by which three quarters, and by which nearly all of the pauses within a sentence are over."""
+BUSY, OVERLOADED = 1.6, 2.5
+"""Transcripts take so many times as long as they would alone."""
 VAIN_ATTEMPTS = 4
 """After so many in one utterance the caller is one who hesitates."""
 
 
 class Speculation:
-    """One call's. Knows the load from its own transcripts alone, so it needs no messages."""
+    """One call's. Knows the load from what comes with its own transcripts, so it needs no messages."""
 
     def __init__(self) -> None:
         self._pace = Pace()
@@ -38,11 +38,14 @@ class Speculation:
             return SETTLED_MS
         return 0.0
 
-    def transcribed(self, took_ms: float, load: float = 1.0) -> None:
-        """A transcript came after so long; `load`: as its provider sees it, who may know quieter times."""
-        load = max(load, self._pace.load(took_ms))
+    def transcribed(self, took_ms: float, load: float | None = None) -> None:
+        """A transcript came after so long; `load`: as its provider tells, who sees all calls."""
+        if load is not None:
+            self._load = load
+            return
+        latest = self._pace.load(took_ms)
         # One slow transcript may be one that was decoded twice.
-        self._load, self._previous = min(load, self._previous), load
+        self._load, self._previous = min(latest, self._previous), latest
 
     def dropped(self, attempt: Attempt) -> None:
         """An attempt was for nothing: count how far it had come."""

@@ -62,8 +62,8 @@ class Transcript:
     confidence: float | None = None
     words: tuple[Word, ...] = ()
     """Where the provider tells them apart."""
-    load: float = 1.0
-    """How many times as long as usual it took, where the provider tells: other calls want it too."""
+    load: float | None = None
+    """How many times as long such work takes lately as it would alone, where the provider tells."""
     route: Route = ()
 
 
@@ -130,6 +130,8 @@ class ChatRequest:
     cache_key: str = ""
     """Same value for all turns of a call: requests with it like the same replica and prefix cache."""
     tools: tuple[Tool, ...] = ()
+    opening: bool = False
+    """Nothing but what the requests with this `cache_key` will begin with: the reply means nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ STAMPS = {
     "speech_end": 1_000.0,
     "pause": 1_150.0,
     "transcript": 1_210.0,
-    "score": 1_180.0,
+    "score": 1_235.0,
     "context": 1_222.0,
     "first_token": 1_300.0,
     "first_audio": 1_340.0,
@@ -85,7 +85,7 @@ def test_stages_run_from_what_they_wait_for() -> None:
     assert {name: end - start for name, start, end in spans(STAMPS)} == {
         "pause": 150,
         "transcript": 60,
-        "intonation": 30,
+        "intonation": 25,
         "end of turn": 380,
         "context": 12,
         "first token": 78,

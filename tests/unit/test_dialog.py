@@ -535,6 +535,13 @@ class TestSpeculation:
         bench.feed(ev.Transcribed(attempt, Transcript(text)))
         bench.feed(ev.WordsScored(attempt, 0.02))
 
+    def test_intonation_is_asked_for_when_there_are_words(self, bench: Bench) -> None:
+        self.begin(bench, 10 * SECOND)
+        attempt = bench.last(cmd.Transcribe).attempt
+        assert not bench.all(cmd.Score)
+        bench.feed(ev.Transcribed(attempt, Transcript("When do you open")))
+        assert bench.last(cmd.Score) == cmd.Score(attempt)
+
     def test_an_idle_machine_begins_at_once(self, bench: Bench) -> None:
         self.begin(bench, 10 * SECOND)
         assert len(bench.all(cmd.Transcribe)) == 1
@@ -574,7 +581,7 @@ class TestSpeculation:
         asked = len(bench.all(cmd.Transcribe))
         self.begin(bench, 15 * SECOND)
         assert len(bench.all(cmd.Transcribe)) == asked
-        bench.sleep(0.1)
+        bench.sleep(0.14)
         assert len(bench.all(cmd.Transcribe)) == asked + 1
 
     def test_what_was_for_nothing_is_told_with_the_turn(self, bench: Bench) -> None:

@@ -42,6 +42,15 @@ def test_requests_without_a_key_share_nothing() -> None:
     assert table.take("") != table.take("")
 
 
+def test_a_call_that_lost_its_slot_begins_anew() -> None:
+    table = SlotTable(1)
+    for key, requests in (("a", 1), ("a", 2), ("b", 1), ("a", 1)):
+        slot = table.take(key)
+        assert slot is not None
+        assert table.requests(slot) == requests
+        table.give_back(slot)
+
+
 class Calls(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()

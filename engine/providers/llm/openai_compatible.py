@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx2
@@ -15,6 +16,7 @@ from openai.types.chat import ChatCompletionChunk
 from engine.errors import ProviderUnavailable
 from engine.providers.base import ChatDelta, ChatRequest
 from engine.providers.llm.joining import ReplyText
+from engine.providers.llm.openings import Openings
 from engine.providers.llm.slots import SlotTable
 from engine.providers.llm.tool_calls import ToolCallAssembler
 from engine.providers.llm.vendor import GO_ON
@@ -44,7 +46,8 @@ class Endpoint:
     """A server and how to speak to it. Times in seconds.
 
     `dialect`: how it is made to go on with a reply that was begun (see `ChatRequest.continue_from`).
-    `slots`: llama.cpp's number of slots; 0 lets the server choose. `reply_lead`: what stands between its
+    `slots`: llama.cpp's number of slots; 0 lets the server choose. `openings`: its `slot_save_path`, where
+    what agents' prompts begin with is kept; None: nowhere. `reply_lead`: what stands between its
     chat template's generation prompt and a reply's first word, such as the space after "Agent:".
     `silence_s`: the longest wait for the next bytes; the deadline of a whole request is the caller's.
     """
@@ -54,6 +57,7 @@ class Endpoint:
     api_key: str = ""
     dialect: Dialect = "openai"
     slots: int = 0
+    openings: Path | None = None
     reply_lead: str = ""
     seed: int | None = 0
     connect_s: float = 2.0
@@ -76,6 +80,9 @@ class OpenAICompatible:
         self._endpoint = endpoint
         self._name = endpoint.name or endpoint.model
         self._slots = SlotTable(endpoint.slots)
+        self._openings: Openings | None = None
+        if endpoint.openings is not None:
+            self._openings = Openings(endpoint.base_url, endpoint.api_key, endpoint.openings)
         # llama.cpp's server closes connections that the client still believes in: no reuse.
         keep_alive = 0 if endpoint.dialect == "llama.cpp" else endpoint.connections
         self._client = openai.AsyncOpenAI(
@@ -90,18 +97,32 @@ class OpenAICompatible:
 
     async def close(self) -> None:
         await self._client.close()
+        if self._openings is not None:
+            await self._openings.close()
 
     async def generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
         """Stream a reply; the last delta has `finish_reason`. Raises ProviderErrors."""
         slot = self._slots.take(request.cache_key) if self._endpoint.slots else None
         try:
             with self._mapped_errors():
-                async with aclosing(self._stream(request, slot)) as deltas:
+                work = self._stream(request, slot)
+                if request.opening and slot is not None and self._openings is not None:
+                    work = self._read_opening(self._openings, request, slot)
+                async with aclosing(work) as deltas:
                     async for delta in deltas:
                         yield delta
         finally:
             if slot is not None:
                 self._slots.give_back(slot)
+
+    async def _read_opening(
+        self, openings: Openings, request: ChatRequest, slot: int
+    ) -> AsyncGenerator[ChatDelta, None]:
+        """As `_stream`, unless the slot can be given what the model made of it before."""
+        async with openings.read(slot, request.messages, lambda: self._slots.requests(slot) == 1) as done:
+            deltas = [] if done else [delta async for delta in self._stream(request, slot)]
+        for delta in deltas or [ChatDelta("", "stop", served_by=self._name)]:
+            yield delta
 
     async def _stream(self, request: ChatRequest, slot: int | None) -> AsyncGenerator[ChatDelta, None]:
         manner = self._endpoint.manner

@@ -15,6 +15,7 @@ class SlotTable:
         self._key_of: dict[int, str] = dict.fromkeys(range(count), "")
         """In order of use: the slot that was not used for longest comes first."""
         self._working: dict[int, int] = dict.fromkeys(range(count), 0)
+        self._requests: dict[int, int] = dict.fromkeys(range(count), 0)
 
     def take(self, key: str) -> int | None:
         """The slot for a request of `key`: its own, even at work (the server queues), else an idle one.
@@ -24,10 +25,16 @@ class SlotTable:
         slot = self._find(key)
         if slot is None:
             return None
-        self._key_of.pop(slot)
+        if self._key_of.pop(slot) != key:
+            self._requests[slot] = 0
         self._key_of[slot] = key
         self._working[slot] += 1
+        self._requests[slot] += 1
         return slot
+
+    def requests(self, slot: int) -> int:
+        """How many its key has made since it holds the slot."""
+        return self._requests[slot]
 
     def give_back(self, slot: int) -> None:
         """A request that took `slot` has ended; its key keeps the slot until another needs it."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from engine.errors import ProviderUnavailable
+from engine.priority import lower_priority
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,12 +24,13 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """`workers`: batches at once. `waiting`: items that may wait for a worker."""
+    """`workers`: batches at once. `waiting`: items that may wait for a worker. `nice`: of the workers."""
 
     workers: int = 1
     largest_batch: int = 1
     waiting: int = 64
     hung_after_s: float = 30.0
+    nice: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +51,9 @@ class BatchQueue(Generic[Item, Result]):
         self._name = name
         self._work = work
         self._limits = limits
-        self._threads = ThreadPoolExecutor(limits.workers, thread_name_prefix=name)
+        self._threads = ThreadPoolExecutor(
+            limits.workers, thread_name_prefix=name, initializer=lower_priority, initargs=(limits.nice,)
+        )
         self._waiting: deque[_Request[Item, Result]] = deque()
         self._running: dict[asyncio.Task[None], float] = {}
         self._closed = False
@@ -59,6 +63,11 @@ class BatchQueue(Generic[Item, Result]):
     @property
     def waiting(self) -> int:
         return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        """Batches at this moment."""
+        return len(self._running)
 
     async def run(self, item: Item) -> Result:
         """The result for `item`. If cancelled while it waits, `work` never sees it; an item that a thread has

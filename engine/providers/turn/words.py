@@ -11,15 +11,13 @@ only a word or two are new), run by llama.cpp in this process.
 from __future__ import annotations
 
 import math
-import os
 import secrets
-import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from engine.errors import ConfigurationError, ProviderUnavailable, WeightsError
+from engine.priority import lower_priority
 
 PROVIDER = "words"
 LANGUAGES = ("en",)
@@ -31,7 +29,8 @@ MAX_CHARS = 600
 _MARKS = ".?!"
 _ENDS = (*_MARKS, "\n")
 _TOP = 40
-_NICE = 8
+NICE = 8
+"""Priority of both witnesses of the end of a turn: their verdict is due later than what runs beside it."""
 _OPENING = """\
 These are questions that people ask on the telephone, one on each line, with the right punctuation at the end.
 
@@ -62,7 +61,7 @@ class WordsModel:
             import xllamacpp
 
             params = _params(xllamacpp, files[0], threads, slots)
-            with ThreadPoolExecutor(1, initializer=_yield_to_others) as maker:
+            with ThreadPoolExecutor(1, initializer=lower_priority, initargs=(NICE,)) as maker:
                 self._server: Any = maker.submit(xllamacpp.Server, params).result()
         except (ImportError, RuntimeError, ValueError) as error:
             raise ConfigurationError(f"llama.cpp cannot run {files[0].name}: {error}") from error
@@ -83,12 +82,6 @@ class WordsModel:
             }
         )
         return _ending(answer)
-
-
-def _yield_to_others() -> None:
-    """What this thread starts inherits its priority: the verdict is due later than what runs beside it."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 def _ending(answer: Any) -> float:
