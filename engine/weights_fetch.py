@@ -248,7 +248,7 @@ def _requantise(files: tuple[WeightFile, ...], folder: Path) -> None:
         from engine.requantise import requantise
 
         source, target = folder / file.requantised_from.path, folder / file.path
-        requantise(source, target)
+        requantise(source, target, file.requantised_to)
         source.unlink()
         if sha256(target) != file.sha256:
             raise WeightsError(

