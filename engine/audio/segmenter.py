@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,16 @@ CHUNK_SAMPLES = 256
 
 PIECE_SAMPLES = SAMPLE_RATE_HZ // 5
 """`SpeechAudio` carries 200 ms or more, but for the last piece before a pause."""
+
+
+class SpeechState(Enum):
+    """What the caller does at this moment."""
+
+    SILENT = "silent"
+    STIRRING = "stirring"
+    """Speech may be beginning: what came last stands out, or a first chunk of it was heard."""
+    SPEAKING = "speaking"
+
 
 Vad = Callable[[NDArray[np.float32]], float]
 """One chunk, float32 of shape (256,), -1 to 1, in order -> probability that it is speech."""
@@ -123,9 +134,13 @@ class SpeechSegmenter:
         return self._activity.speaking
 
     @property
-    def stirring(self) -> bool:
-        """Whether speech may be beginning: what came last stands out, or a first chunk of it was heard."""
-        if self.speaking or len(self._kept) < _LATEST_SAMPLES:
+    def state(self) -> SpeechState:
+        if self.speaking:
+            return SpeechState.SPEAKING
+        return SpeechState.STIRRING if self._stirring() else SpeechState.SILENT
+
+    def _stirring(self) -> bool:
+        if len(self._kept) < _LATEST_SAMPLES:
             return False
         latest = sorted(_block_power(ulaw_to_float(self._kept[-_LATEST_SAMPLES:])).tolist())
         # Two blocks of the frame: a click alone is not the beginning of a word.

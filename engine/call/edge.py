@@ -18,6 +18,7 @@ from engine.audio.segmenter import (
     SpeechAudio,
     SpeechSegmenter,
     SpeechStarted,
+    SpeechState,
     SpeechStopped,
     Vad,
     VadConfig,
@@ -191,7 +192,7 @@ class EdgeCall:
                 speech = self._segmenter.gap(lost) if lost else []
                 for segment in [*speech, *self._segmenter.push(ulaw)]:
                     await self._tell_speech(segment)
-                if self._player.withholds and not self._segmenter.stirring:
+                if self._player.withholds and self._segmenter.state is SpeechState.SILENT:
                     await self._player.begin()
             case MarkPlayed(name):
                 self._player.on_mark(name)
@@ -345,8 +346,7 @@ class EdgeCall:
     async def _obey(self, command: cmd.EdgeCommand) -> None:
         match command:
             case cmd.Play():
-                heard = self._segmenter
-                await self._player.enqueue(command, over_speech=heard.speaking, stirring=heard.stirring)
+                await self._player.enqueue(command, self._segmenter.state)
             case cmd.HoldPlayout():
                 await self._player.hold()
             case cmd.ResumePlayout() if self._segmenter.speaking:

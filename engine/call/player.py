@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from engine.audio.playout import Frame, Heard, Playout
+from engine.audio.segmenter import SpeechState
 from engine.dialog import commands as cmd
 from engine.dialog import events as ev
 from engine.telephony.events import CarrierCommand, SendClear, SendMark, SendMedia
@@ -66,20 +67,20 @@ class Player:
                 async with asyncio.timeout(delay):
                     await self._due.wait()
 
-    async def enqueue(self, play: cmd.Play, *, over_speech: bool, stirring: bool = False) -> None:
-        """Play this next; `over_speech`: the caller is talking by now; `stirring`: or may be beginning to."""
+    async def enqueue(self, play: cmd.Play, caller: SpeechState) -> None:
+        """Play this next, while the caller does that."""
         now = time.monotonic()
         idle = self._playout.idle(now)
         if not self._playout.enqueue(play.piece, play.ulaw, now):
             return
         self._note(ev.PieceHeard(play.piece, 0, len(play.ulaw)))
         self.interruptible = play.interruptible
-        if play.interruptible and over_speech:
+        if play.interruptible and caller is SpeechState.SPEAKING:
             # The caller began while this was on its way: the actor hears of it at the same moment.
             self._unstarted = play.piece if idle else self._unstarted
             await self.hold()
             return
-        if play.interruptible and stirring and idle and not self._playout.paused:
+        if play.interruptible and caller is SpeechState.STIRRING and idle and not self._playout.paused:
             self._playout.pause(now)
             self._withheld_until, self._unstarted = now + WITHHELD_S, play.piece
             self._due.set()

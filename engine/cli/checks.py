@@ -37,6 +37,7 @@ _MODULES = {
 }
 _REINSTALL = "run `pip install -c constraints.txt -e .` again in this environment"
 _CGROUP = Path("/sys/fs/cgroup")
+_AUTOGROUP = Path("/proc/sys/kernel/sched_autogroup_enabled")
 
 State = Literal["ok", "note", "problem"]
 
@@ -71,6 +72,20 @@ def system() -> Finding:
         slower = "calls pass through Ray Serve's own proxy (HAProxy is for Linux only): fit for trying"
         return Finding("system", "note", f"{detail}; {slower}")
     return Finding("system", "problem", f"{detail}: Ray Serve's proxy needs Linux", "use WSL2 with Ubuntu")
+
+
+def scheduler() -> Iterator[Finding]:
+    """Linux's grouping of processes by session, under which Parley's wait for each other under load."""
+    try:
+        grouped = _AUTOGROUP.read_text().strip() == "1"
+    except OSError:
+        return  # not Linux, or a kernel without it
+    if grouped:
+        yield Finding(
+            "scheduler", "note",
+            "kernel.sched_autogroup_enabled is 1: with busy processors calls may be late by half a second",
+            "fine in a container or a service; otherwise `sysctl -w kernel.sched_autogroup_enabled=0`",
+        )  # fmt: skip
 
 
 def packages() -> Iterator[Finding]:

@@ -53,6 +53,7 @@ def examine() -> Iterator[Finding]:
     """Every finding about this machine, installation and settings."""
     yield checks.python()
     yield checks.system()
+    yield from checks.scheduler()
     yield from checks.packages()
     yield checks.memory()
     try:

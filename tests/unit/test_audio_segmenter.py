@@ -17,6 +17,7 @@ from engine.audio.segmenter import (
     SpeechAudio,
     SpeechSegmenter,
     SpeechStarted,
+    SpeechState,
     SpeechStopped,
     VadConfig,
 )
@@ -79,19 +80,19 @@ def test_long_silence_is_not_shown_to_the_network_and_speech_after_it_is() -> No
 
 def test_speech_stirs_with_its_first_frame() -> None:
     segmenter = scripted([0.0] * 10 + [1.0] * 30)
-    assert not segmenter.stirring, "nothing was heard yet"
+    assert segmenter.state is SpeechState.SILENT, "nothing was heard yet"
     feed(segmenter, silence(10 * CHUNK))
-    assert not segmenter.stirring
+    assert segmenter.state is SpeechState.SILENT
     feed(segmenter, sound(160))
-    assert segmenter.stirring, "20 ms, which the network has not seen"
+    assert segmenter.state is SpeechState.STIRRING, "20 ms, which the network has not seen"
     feed(segmenter, sound(3 * CHUNK))
-    assert (segmenter.stirring, segmenter.speaking) == (False, True)
+    assert segmenter.state is SpeechState.SPEAKING
 
 
 def test_after_a_long_gap_nothing_stirs_and_speech_begins_behind_it() -> None:
     segmenter = scripted([1.0] * 4)
     segmenter.gap(100 * CHUNK)
-    assert not segmenter.stirring
+    assert segmenter.state is SpeechState.SILENT
     events = feed(segmenter, sound(4 * CHUNK))
     assert [event.at for event in events if isinstance(event, SpeechStarted)] == [100 * CHUNK]
 
@@ -99,14 +100,17 @@ def test_after_a_long_gap_nothing_stirs_and_speech_begins_behind_it() -> None:
 def test_the_noise_of_a_line_is_no_stirring() -> None:
     segmenter = scripted([])
     feed(segmenter, sound(100 * CHUNK, level=300))
-    stirs = [bool(segmenter.push(sound(160, level=300, seed=n)) or segmenter.stirring) for n in range(50)]
+    stirs = [
+        bool(segmenter.push(sound(160, level=300, seed=n)) or segmenter.state is not SpeechState.SILENT)
+        for n in range(50)
+    ]
     assert not any(stirs)
     click = bytearray(silence(160))
     click[40:50] = sound(10, level=12_000)
     feed(segmenter, bytes(click))
-    assert not segmenter.stirring
+    assert segmenter.state is SpeechState.SILENT
     feed(segmenter, sound(160, level=6_000))
-    assert segmenter.stirring
+    assert segmenter.state is SpeechState.STIRRING
 
 
 def test_events_come_as_soon_as_they_can() -> None:

@@ -177,6 +177,17 @@ def test_a_language_model_that_cannot_be_reached_is_a_problem() -> None:
     assert checks.language_model(Settings(llm_base_url=url, llm_model="m")).state == "problem"
 
 
+@pytest.mark.parametrize(("value", "found"), [("1\n", ["note"]), ("0\n", []), (None, [])])
+def test_a_kernel_that_groups_by_session_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str | None, found: list[str]
+) -> None:
+    switch = tmp_path / "sched_autogroup_enabled"
+    if value is not None:
+        switch.write_text(value)
+    monkeypatch.setattr(checks, "_AUTOGROUP", switch)
+    assert [finding.state for finding in checks.scheduler()] == found
+
+
 def test_a_container_without_room_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "memory.max").write_text(f"{1 << 30}\n")
     (tmp_path / "memory.current").write_text(f"{1 << 29}\n")

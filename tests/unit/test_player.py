@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from engine.audio.segmenter import SpeechState
 from engine.call import player as module
 from engine.call.player import Player
 from engine.dialog import commands as cmd
@@ -48,13 +49,13 @@ def line() -> Line:
 
 
 async def test_an_answer_begins_at_once_in_silence(line: Line) -> None:
-    await line.player.enqueue(ANSWER, over_speech=False, stirring=False)
+    await line.player.enqueue(ANSWER, SpeechState.SILENT)
     assert (line.sounded, line.started) == (800, ["answer"])
 
 
 async def test_what_was_no_speech_lets_the_answer_begin(line: Line) -> None:
-    await line.player.enqueue(ANSWER, over_speech=False, stirring=True)
-    await line.player.enqueue(cmd.Play("more", bytes(800), True), over_speech=False, stirring=True)
+    await line.player.enqueue(ANSWER, SpeechState.STIRRING)
+    await line.player.enqueue(cmd.Play("more", bytes(800), True), SpeechState.STIRRING)
     assert line.player.withholds
     assert (line.sounded, line.told) == (0, [])
     await line.player.begin()
@@ -64,19 +65,19 @@ async def test_what_was_no_speech_lets_the_answer_begin(line: Line) -> None:
 
 
 async def test_a_caller_who_does_speak_hears_none_of_the_answer(line: Line) -> None:
-    await line.player.enqueue(ANSWER, over_speech=False, stirring=True)
+    await line.player.enqueue(ANSWER, SpeechState.STIRRING)
     await line.player.hold()
     assert (line.sounded, line.player.withholds) == (0, False)
     assert line.told == [ev.PlayoutHeld((ev.PieceHeard("answer", 0, 800),))]
     await line.player.begin()
     assert line.sounded == 0, "only the actor lets it go on"
     await line.player.flush()
-    await line.player.enqueue(cmd.Play("next", bytes(160), True), over_speech=False)
+    await line.player.enqueue(cmd.Play("next", bytes(160), True), SpeechState.SILENT)
     assert line.started == ["next"]
 
 
 async def test_an_answer_that_was_stopped_before_its_first_sample_starts_when_it_goes_on(line: Line) -> None:
-    await line.player.enqueue(ANSWER, over_speech=False, stirring=True)
+    await line.player.enqueue(ANSWER, SpeechState.STIRRING)
     await line.player.hold()
     assert line.started == []
     line.player.resume()
@@ -85,7 +86,7 @@ async def test_an_answer_that_was_stopped_before_its_first_sample_starts_when_it
 
 
 async def test_nothing_begins_on_a_line_that_is_gone(line: Line) -> None:
-    await line.player.enqueue(ANSWER, over_speech=False, stirring=True)
+    await line.player.enqueue(ANSWER, SpeechState.STIRRING)
     line.player.end()
     await line.player.begin()
     assert (line.sounded, line.started) == (0, [])
@@ -97,7 +98,7 @@ async def test_a_line_that_says_no_more_does_not_withhold_the_answer(
     monkeypatch.setattr(module, "WITHHELD_S", 0.01)
     playing = asyncio.create_task(line.player.play())
     try:
-        await line.player.enqueue(ANSWER, over_speech=False, stirring=True)
+        await line.player.enqueue(ANSWER, SpeechState.STIRRING)
         assert line.sounded == 0
         async with asyncio.timeout(5):
             await line.began.wait()
@@ -108,9 +109,9 @@ async def test_a_line_that_says_no_more_does_not_withhold_the_answer(
 
 
 async def test_what_sounds_goes_on_and_what_may_not_be_interrupted_does_not_wait(line: Line) -> None:
-    await line.player.enqueue(ANSWER, over_speech=False)
-    await line.player.enqueue(cmd.Play("more", bytes(800), True), over_speech=False, stirring=True)
+    await line.player.enqueue(ANSWER, SpeechState.SILENT)
+    await line.player.enqueue(cmd.Play("more", bytes(800), True), SpeechState.STIRRING)
     assert (line.sounded, line.player.withholds) == (1_600, False)
     other = Line()
-    await other.player.enqueue(cmd.Play("notice", bytes(160), False), over_speech=False, stirring=True)
+    await other.player.enqueue(cmd.Play("notice", bytes(160), False), SpeechState.STIRRING)
     assert other.sounded == 160
