@@ -30,13 +30,7 @@ serve: weights
 
 test: test-unit test-cluster test-e2e
 
-test-# llama.cpp for the processor that this runs on, where the wheel knows no more than AVX2: docs/performance.md.
-native: install
-	CMAKE_ARGS="-DLLAMA_LLGUIDANCE=OFF -DLLAMA_BUILD_BORINGSSL=OFF -DLLAMA_USE_PREBUILT_UI=OFF" $(BIN)/pip install \
-	  --force-reinstall --no-deps --no-binary xllamacpp -c constraints.txt xllamacpp
-	$(BIN)/parley models pull smollm2-135m-bf16
-
-weights: install
+test-weights: install
 	$(BIN)/parley models pull --dev
 	$(BIN)/parley models pull whisper-base
 

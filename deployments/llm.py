@@ -10,7 +10,7 @@ share and autoscaling are said in the `deployments:` section of the Serve config
 
 import asyncio
 import contextlib
-import shutil
+import logging
 import sys
 import time
 from collections import deque
@@ -30,11 +30,15 @@ from engine.weights import folder
 
 if TYPE_CHECKING:
     from engine.providers.llm.openai_compatible import Endpoint, OpenAICompatible
+    from engine.providers.llm.openings import Folder
     from engine.providers.llm.server_process import Address, Launch, ServerProcess
 
+log = logging.getLogger("parley.llm")
+
 HERE = Path(__file__).parent
-MOST_SLOTS = 32
-"""Each takes 47 MB with the starter model, whether a call uses it or not."""
+MOST_SLOTS = 16
+"""By default. Each takes 47 MB with the starter model, whether a call uses it or not, and six times as much
+with one of 4 billion parameters."""
 RESTARTS = 3
 RESTARTS_WITHIN_S = 60.0
 
@@ -65,8 +69,8 @@ class LlmArgs(BaseModel):
         default=None,
         ge=1,
         le=256,
-        description="llama.cpp: one for each call, which keeps its prefix there; by default one for each of "
-        "PARLEY_MAX_CALLS, 32 at most",
+        description="llama.cpp: a call keeps its history in one; with fewer it is read again in each "
+        "turn. Each takes memory for n_ctx tokens. By default PARLEY_MAX_CALLS, 16 at most",
     )
     n_ctx: int = Field(default=2048, ge=256, description="llama.cpp: tokens in each slot")
     draft: int = Field(
@@ -97,7 +101,7 @@ class LanguageModelReplica:
         self._engine: str = "remote" if settings().llm_base_url is not None else args.engine
         self._model: OpenAICompatible | None = None
         self._server: ServerProcess | None = None
-        self._openings: Path | None = None
+        self._openings: Folder | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._failure = ""
         self._starts: deque[float] = deque(maxlen=RESTARTS)
@@ -107,6 +111,7 @@ class LanguageModelReplica:
         else:
             await self._start_server()
             self._watcher = asyncio.create_task(self._keep_server())
+            self._watcher.add_done_callback(self._note_end)
         self._running = True
 
     async def generate(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
@@ -150,20 +155,26 @@ class LanguageModelReplica:
             await self._model.close()
         self._forget_openings()
 
+    def _note_end(self, watcher: asyncio.Task[None]) -> None:
+        """Nobody keeps the server any more: where that is a defect of ours, the replica is to be replaced."""
+        if not watcher.cancelled() and (error := watcher.exception()) is not None:
+            self._failure = f"the language model's server is not watched any more: {error!r}"
+
     def _forget_openings(self) -> None:
         if self._openings is not None:
-            shutil.rmtree(self._openings, ignore_errors=True)
+            self._openings.remove()
+            self._openings = None
 
     async def _start_server(self) -> None:
-        from engine.providers.llm.openings import make_folder
         from engine.providers.llm.server_process import ServerProcess
 
         self._starts.append(time.monotonic())
         self._forget_openings()
-        self._openings = make_folder()
-        launch = _launch(self._args, self._engine, self._openings)
+        self._openings = _folder() if self._engine == "llama.cpp" else None
+        openings = self._openings.path if self._openings is not None else None
+        launch = _launch(self._args, self._engine, openings)
         self._server = await ServerProcess.start(launch, deadline_s=self._args.start_timeout_s)
-        self._connect(_local_endpoint(self._args, self._engine, self._server.address, self._openings))
+        self._connect(_local_endpoint(self._args, self._engine, self._server.address, openings))
 
     async def _keep_server(self) -> None:
         """Start the server again when it dies, but not for ever: then the replica is unhealthy."""
@@ -195,11 +206,22 @@ def _model_name(args: LlmArgs, engine: str) -> str:
     return args.model or args.weights
 
 
+def _folder() -> "Folder | None":
+    """Where agents' openings are kept; None where no folder can be made, and each call has its own read."""
+    from engine.providers.llm.openings import Folder
+
+    try:
+        return Folder(settings().data_dir / "openings")
+    except OSError as error:
+        log.warning("agents' openings are not kept, each call's is read: %s", error)
+        return None
+
+
 def _slots(args: LlmArgs) -> int:
     return args.slots or min(MOST_SLOTS, settings().max_calls)
 
 
-def _launch(args: LlmArgs, engine: str, openings: Path) -> "Launch":
+def _launch(args: LlmArgs, engine: str, openings: Path | None) -> "Launch":
     from engine.providers.llm.server_process import AnswersHealth, PrintsItsAddress
 
     if engine == "llama.cpp":
@@ -214,7 +236,7 @@ def _launch(args: LlmArgs, engine: str, openings: Path) -> "Launch":
     return AnswersHealth("vllm", vllm)
 
 
-def _llama_command(args: LlmArgs, openings: Path) -> Sequence[str]:
+def _llama_command(args: LlmArgs, openings: Path | None) -> Sequence[str]:
     place = folder(args.weights)
     files = sorted(place.glob("*.gguf"))
     if len(files) != 1:
@@ -222,7 +244,9 @@ def _llama_command(args: LlmArgs, openings: Path) -> Sequence[str]:
     command = [sys.executable, "-m", "deployments.llama_server", "--model", str(files[0])]
     command += ["--slots", str(_slots(args)), "--n-ctx", str(args.n_ctx), "--threads", str(args.threads)]
     command += ["--batch-threads", str(args.batch_threads), "--draft", str(args.draft)]
-    command += ["--nice", str(args.nice), "--openings", str(openings)]
+    command += ["--nice", str(args.nice)]
+    if openings is not None:
+        command += ["--openings", str(openings)]
     if args.chat_template:
         # A bare name is one of ours; joining leaves an absolute path as it is.
         template = HERE / args.chat_template
@@ -232,7 +256,7 @@ def _llama_command(args: LlmArgs, openings: Path) -> Sequence[str]:
     return command
 
 
-def _local_endpoint(args: LlmArgs, engine: str, address: "Address", openings: Path) -> "Endpoint":
+def _local_endpoint(args: LlmArgs, engine: str, address: "Address", openings: Path | None) -> "Endpoint":
     from engine.providers.llm.openai_compatible import Endpoint
 
     name = _model_name(args, engine)

@@ -67,9 +67,9 @@ class SpeechToTextReplica:
         limits = BatchLimits(workers=args.workers, largest_batch=largest, waiting=args.max_waiting)
         self._largest_batch = largest
         self._load = Load()
-        self._alone_s = 0.0
-        """What the last pass of the model took of its device."""
-        self._queue: BatchQueue[tuple[bytes, str], Transcript] = BatchQueue("whisper", self._decode, limits)
+        self._queue: BatchQueue[tuple[bytes, str], tuple[Transcript, float | None]] = BatchQueue(
+            "whisper", self._decode, limits
+        )
 
     async def transcribe(self, audio: bytes, language: str = "en") -> Transcript:
         """What is said in `audio` (mu-law 8 kHz). A request cancelled before its turn is not decoded.
@@ -78,8 +78,10 @@ class SpeechToTextReplica:
         """
         self._decoder.resolve_language(language)
         began = time.monotonic()
-        transcript = await self._queue.run((audio, language))
-        return dataclasses.replace(transcript, load=self._load.note(time.monotonic() - began, self._alone_s))
+        transcript, alone_s = await self._queue.run((audio, language))
+        now = time.monotonic()
+        load = None if alone_s is None else self._load.note(now - began, alone_s, now)
+        return dataclasses.replace(transcript, load=load)
 
     async def info(self) -> dict[str, Any]:
         """What runs here and what it has done: plain values, fit for JSON."""
@@ -101,16 +103,17 @@ class SpeechToTextReplica:
         """Called by Serve; raises when a decode hangs, and Serve replaces the replica."""
         self._queue.check()
 
-    def _decode(self, requests: Sequence[tuple[bytes, str]]) -> Sequence[Transcript]:
+    def _decode(self, requests: Sequence[tuple[bytes, str]]) -> list[tuple[Transcript, float | None]]:
+        """Each transcript and how long the pass takes alone, in seconds; None where that cannot be told."""
         audios, languages = zip(*requests, strict=True)
         began, cpu = time.monotonic(), time.process_time()
         transcripts = self._decoder.transcribe_batch(audios, languages)
+        alone_s: float | None = time.monotonic() - began
         if self._decoder.model.device == "cpu":
             # Other processes take turns with the model there: what counts is the CPU that it was given.
-            self._alone_s = (time.process_time() - cpu) / max(1, self._queue.running)
-        else:
-            self._alone_s = time.monotonic() - began
-        return transcripts
+            one_thread = self._args.cpu_threads == self._args.workers == 1
+            alone_s = time.process_time() - cpu if one_thread else None
+        return [(transcript, alone_s) for transcript in transcripts]
 
 
 deployment = serve.deployment(

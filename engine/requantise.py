@@ -7,13 +7,12 @@ Plain arithmetic on float32, so the same input gives the same bytes everywhere.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from engine.errors import WeightsError
-
-Format = Literal["Q8_0", "BF16"]
+from engine.weights import Format
 
 _FILE_TYPES: dict[Format, int] = {"Q8_0": 7, "BF16": 32}
 """llama.cpp's number for a file whose tensors are mostly of the format, in `general.file_type`."""

@@ -18,10 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from engine.config import settings
 from engine.errors import WeightsError
-from engine.requantise import Format
 
 Kind = Literal["stt", "tts", "embeddings", "llm", "vad", "turn", "audio"]
 Set = Literal["starter", "optional", "dev"]
+Format = Literal["Q8_0", "BF16"]
+"""Of a GGUF file's tensors."""
 _NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
 
 

@@ -29,7 +29,8 @@ def begin(dialog: Dialog, event: CallerPaused, now: float) -> None:
     if dialog.phase is Phase.HEARING:
         dialog.enter(Phase.PAUSED, now)
     start_at = end + dialog.speculation.wait_ms / 1000
-    if now >= start_at:
+    # What was said over the agent is no speculation: its audio is held until it is known.
+    if dialog.phase is Phase.INTERRUPTED or now >= start_at:
         listen(dialog, now)
     else:
         dialog.timers.set("attempt", start_at)
@@ -71,17 +72,19 @@ def take_transcript(dialog: Dialog, event: Transcribed, now: float) -> None:
         return
     attempt.transcript = replace(event.transcript, text=f"{dialog.said_before} {text}".strip())
     dialog.do(*dialog.answerer.plan(attempt))
-    _ask_witnesses(dialog, attempt)
+    _ask_witnesses(dialog, attempt, now)
     commit_if_over(dialog, now)
 
 
-def _ask_witnesses(dialog: Dialog, attempt: Attempt) -> None:
+def _ask_witnesses(dialog: Dialog, attempt: Attempt, now: float) -> None:
     """Does it sound like the end, and are the words all? A courtesy is complete as it is.
 
     Not before the words are there: half of all pauses are over by then, and while they are made the
     recogniser has the machine to itself. The reply takes longer than both verdicts.
     """
     assert attempt.transcript is not None
+    if attempt.silence_ms(now) >= dialog.agent.turn_taking.patient_ms:
+        return  # so late that the turn is over, whatever they say
     dialog.do(cmd.Score(attempt.id))
     if attempt.reply is not None and attempt.reply.kind in (Kind.COURTESY, Kind.CLOSING):
         attempt.waiting_for.discard(Stage.WORDS)

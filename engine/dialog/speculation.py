@@ -13,8 +13,8 @@ from engine.dialog.attempt import Attempt
 from engine.dialog.reply import Kind
 from engine.providers.pace import Pace
 
-SETTLED_MS, LATE_MS = 200.0, 240.0
-"""Silence by which three quarters, and by which nearly all of the pauses within a sentence are over."""
+HESITANT_MS, SETTLED_MS, LATE_MS = 160.0, 200.0, 240.0
+"""Silence by which half, three quarters and nearly all of the pauses within a sentence are over."""
 BUSY, OVERLOADED = 1.6, 2.5
 """Transcripts take so many times as long as they would alone."""
 VAIN_ATTEMPTS = 4
@@ -34,9 +34,9 @@ class Speculation:
         """Silence after which an answer is to be prepared; 0: at once."""
         if self._load >= OVERLOADED:
             return LATE_MS
-        if self._load >= BUSY or self._vain["transcripts"] >= VAIN_ATTEMPTS:
+        if self._load >= BUSY:
             return SETTLED_MS
-        return 0.0
+        return HESITANT_MS if self._vain["transcripts"] >= VAIN_ATTEMPTS else 0.0
 
     def transcribed(self, took_ms: float, load: float | None = None) -> None:
         """A transcript came after so long; `load`: as its provider tells, who sees all calls."""

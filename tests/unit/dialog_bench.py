@@ -94,10 +94,12 @@ class Bench:
         self.now += 0.144
         self.feed(ev.CallerPaused(at, 144.0))
         attempt = self.last(cmd.Transcribe).attempt
-        self.feed(ev.Scored(attempt, probability))
         for command in self.feed(ev.Transcribed(attempt, Transcript(text))):
-            if isinstance(command, cmd.ScoreWords):
-                self.feed(ev.WordsScored(attempt, words))
+            match command:
+                case cmd.Score():
+                    self.feed(ev.Scored(attempt, probability))
+                case cmd.ScoreWords():
+                    self.feed(ev.WordsScored(attempt, words))
 
     def know(self, *passages: Passage) -> None:
         self.feed(ev.Retrieved(self.last(cmd.Retrieve).attempt, passages or (GOOD,)))

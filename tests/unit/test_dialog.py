@@ -531,8 +531,8 @@ class TestSpeculation:
     def transcribe(self, bench: Bench, took_s: float, text: str = "When do you open") -> None:
         bench.sleep(took_s)
         attempt = bench.last(cmd.Transcribe).attempt
-        bench.feed(ev.Scored(attempt, 0.02))
         bench.feed(ev.Transcribed(attempt, Transcript(text)))
+        bench.feed(ev.Scored(attempt, 0.02))
         bench.feed(ev.WordsScored(attempt, 0.02))
 
     def test_intonation_is_asked_for_when_there_are_words(self, bench: Bench) -> None:
@@ -541,6 +541,36 @@ class TestSpeculation:
         assert not bench.all(cmd.Score)
         bench.feed(ev.Transcribed(attempt, Transcript("When do you open")))
         assert bench.last(cmd.Score) == cmd.Score(attempt)
+
+    def test_a_turn_waits_for_intonation_as_for_words(self, bench: Bench) -> None:
+        self.begin(bench, 10 * SECOND)
+        attempt = bench.last(cmd.Transcribe).attempt
+        bench.feed(ev.Transcribed(attempt, Transcript("When do you open on Saturday?")))
+        bench.feed(ev.WordsScored(attempt, 0.9))
+        bench.sleep(0.9)
+        bench.expect(Phase.PAUSED)
+        bench.feed(ev.Scored(attempt, 0.9))
+        bench.expect(Phase.THINKING)
+        bench.feed(ev.Scored(attempt, 0.1))
+        bench.expect(Phase.THINKING)
+
+    def test_a_courtesy_waits_for_intonation_alone(self, bench: Bench) -> None:
+        self.begin(bench, 10 * SECOND)
+        attempt = bench.last(cmd.Transcribe).attempt
+        bench.feed(ev.Transcribed(attempt, Transcript("Thank you.")))
+        assert not bench.all(cmd.ScoreWords)
+        bench.sleep(0.3)
+        bench.expect(Phase.PAUSED)
+        bench.feed(ev.Scored(attempt, 0.9))
+        assert bench.dialog.phase is not Phase.PAUSED
+
+    def test_after_the_longest_wait_no_model_is_asked(self, bench: Bench) -> None:
+        self.begin(bench, 10 * SECOND)
+        attempt = bench.last(cmd.Transcribe).attempt
+        bench.sleep(AGENT.turn_taking.patient_ms / 1000)
+        bench.feed(ev.Transcribed(attempt, Transcript("When do you open on Saturday?")))
+        assert not bench.all(cmd.Score)
+        bench.expect(Phase.THINKING)
 
     def test_an_idle_machine_begins_at_once(self, bench: Bench) -> None:
         self.begin(bench, 10 * SECOND)
@@ -559,6 +589,15 @@ class TestSpeculation:
         bench.sleep(0.17)
         assert len(bench.all(cmd.Transcribe)) == asked
         bench.sleep(0.01)
+        assert len(bench.all(cmd.Transcribe)) == asked + 1
+
+    def test_what_is_said_over_the_agent_is_heard_at_once(self, bench: Bench) -> None:
+        bench.ask("When do you open?", "We open at nine in the morning.")
+        bench.dialog.speculation.transcribed(400, load=3.0)
+        bench.feed(ev.CallerSpoke(20 * SECOND))
+        bench.expect(Phase.INTERRUPTED)
+        asked = len(bench.all(cmd.Transcribe))
+        bench.feed(ev.CallerPaused(21 * SECOND, 64.0))
         assert len(bench.all(cmd.Transcribe)) == asked + 1
 
     def test_who_goes_on_in_time_costs_nothing(self, bench: Bench) -> None:
@@ -581,7 +620,7 @@ class TestSpeculation:
         asked = len(bench.all(cmd.Transcribe))
         self.begin(bench, 15 * SECOND)
         assert len(bench.all(cmd.Transcribe)) == asked
-        bench.sleep(0.14)
+        bench.sleep(0.1)
         assert len(bench.all(cmd.Transcribe)) == asked + 1
 
     def test_what_was_for_nothing_is_told_with_the_turn(self, bench: Bench) -> None:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from deployments import llm
 from engine.providers.base import ChatDelta, ChatRequest, Message
 from engine.providers.llm.openai_compatible import Endpoint, OpenAICompatible
-from engine.providers.llm.openings import Openings, make_folder
+from engine.providers.llm.openings import Folder, Openings
 from engine.providers.llm.server_process import PrintsItsAddress, ServerProcess
-from engine.weights import folder
 
 SLOTS = 3
 OPENING = Message("system", "You answer the telephone of a dental clinic. " * 6)
+GARAGE = Message("system", "You answer for a garage. " * 12)
 
 
 def opening(call: str, text: Message = OPENING) -> ChatRequest:
@@ -37,18 +38,22 @@ async def last(model: OpenAICompatible, request: ChatRequest) -> ChatDelta:
 
 
 @pytest.fixture
-async def model(tmp_path: Path) -> AsyncIterator[OpenAICompatible]:
-    [file] = folder("smollm2-135m").glob("*.gguf")
-    command = [sys.executable, "-m", "deployments.llama_server", "--model", str(file)]
-    command += ["--slots", str(SLOTS), "--n-ctx", "512", "--openings", str(tmp_path)]
-    server = await ServerProcess.start(PrintsItsAddress("llama.cpp", command), deadline_s=60)
+async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
+    """Started as the deployment starts it."""
+    args = llm.LlmArgs(slots=SLOTS, n_ctx=512)
+    command = llm._llama_command(args, tmp_path)
+    process = await ServerProcess.start(PrintsItsAddress("llama.cpp", command), deadline_s=60)
+    yield process
+    await process.stop()
+
+
+@pytest.fixture
+async def model(server: ServerProcess, tmp_path: Path) -> AsyncIterator[OpenAICompatible]:
     at = server.address
-    client = OpenAICompatible(
-        Endpoint(at.base_url, "m", at.api_key, dialect="llama.cpp", slots=SLOTS, openings=tmp_path)
-    )
+    endpoint = Endpoint(at.base_url, "m", at.api_key, dialect="llama.cpp", slots=SLOTS, openings=tmp_path)
+    client = OpenAICompatible(endpoint)
     yield client
     await client.close()
-    await server.stop()
 
 
 async def test_a_second_call_does_not_have_it_read_again(model: OpenAICompatible) -> None:
@@ -70,7 +75,7 @@ async def test_a_call_that_has_asked_already_keeps_what_it_has(model: OpenAIComp
 
 async def test_another_agents_opening_is_another(model: OpenAICompatible, tmp_path: Path) -> None:
     await last(model, opening("a"))
-    other = await last(model, opening("b", Message("system", "You answer for a garage. " * 12)))
+    other = await last(model, opening("b", GARAGE))
     assert other.prompt_tokens is not None
     assert len(kept(tmp_path)) == 2
 
@@ -82,36 +87,88 @@ async def test_a_file_that_is_gone_is_read_again(model: OpenAICompatible, tmp_pa
     assert (await last(model, opening("b"))).prompt_tokens is not None
 
 
-async def test_no_more_are_kept_than_may_be(model: OpenAICompatible, tmp_path: Path) -> None:
-    at = model._endpoint
-    openings = Openings(at.base_url, at.api_key, tmp_path, most=2)
-    for number in range(3):
-        messages = (Message("system", f"You are number {number}."),)
-        async with openings.read(0, messages, lambda: True) as done:
-            assert not done
-            await last(model, question("a"))
+async def test_a_call_that_ends_meanwhile_leaves_it_to_be_read(
+    model: OpenAICompatible, tmp_path: Path
+) -> None:
+    asked = asyncio.create_task(last(model, opening("a")))
+    await asyncio.sleep(0)  # it has taken its slot
+    [reading] = model._reading
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    await reading
+    assert len(kept(tmp_path)) == 1
+    assert (await last(model, opening("b"))).prompt_tokens is None
+
+
+async def test_a_question_that_overtakes_it_is_not_kept_with_it(
+    model: OpenAICompatible, tmp_path: Path
+) -> None:
+    await asyncio.gather(last(model, opening("a")), last(model, question("a")))
+    assert not kept(tmp_path), "the file would hold what this caller said"
+    assert (await last(model, opening("b"))).prompt_tokens is not None
+
+
+async def test_no_more_is_kept_than_may_be(
+    server: ServerProcess, model: OpenAICompatible, tmp_path: Path
+) -> None:
+    at = server.address
+    await last(model, question("a"))
+    openings = Openings(at.base_url, at.api_key, tmp_path, most_bytes=1)
+    await openings.save(0, (OPENING,))
+    assert not kept(tmp_path)
+    assert not await openings.restore(0, (OPENING,))
     await openings.close()
-    assert len(kept(tmp_path)) == 2
 
 
-async def test_a_server_that_does_not_answer_is_no_failure(tmp_path: Path) -> None:
-    openings = Openings("http://127.0.0.1:9/v1", "key", tmp_path)
-    for _ in range(2):
-        async with openings.read(0, (OPENING,), lambda: True) as done:
-            assert not done
+async def test_a_server_that_does_not_answer_is_no_failure(
+    server: ServerProcess, model: OpenAICompatible, tmp_path: Path
+) -> None:
+    at = server.address
+    openings = Openings(at.base_url, at.api_key, tmp_path)
+    await last(model, question("a"))
+    await openings.save(0, (OPENING,))
+    assert await openings.restore(0, (OPENING,))
+    await server.stop()
+    assert not await openings.restore(0, (OPENING,))
+    await openings.save(0, (GARAGE,))
+    assert len(kept(tmp_path)) == 1
     await openings.close()
 
 
-def test_a_folder_of_a_process_that_is_gone_is_removed(
+def test_a_folder_of_a_process_that_is_gone_is_removed(tmp_path: Path) -> None:
+    place = tmp_path / "openings"
+    imports = "import os\nfrom pathlib import Path\nfrom engine.providers.llm.openings import Folder"
+    code = f"{imports}\nFolder(Path({str(place)!r}))\nos._exit(1)"
+    subprocess.run([sys.executable, "-c", code], check=False)
+    [left] = [entry for entry in place.iterdir() if entry.is_dir()]
+    mine, other = Folder(place), Folder(place)
+    assert not left.exists()
+    assert mine.path.exists(), "the second was made while its owner lives"
+    assert mine.path.stat().st_mode & 0o777 == 0o700
+    other.remove()
+    assert not other.path.exists()
+
+
+def test_where_no_folder_can_be_made_the_model_starts_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    left = tmp_path / "parley-openings-4194999-x"  # above the greatest pid of Linux
-    left.mkdir()
-    (left / "file").touch()
-    mine = make_folder()
-    assert not left.exists()
-    assert mine.stat().st_mode & 0o777 == 0o700
-    assert make_folder() != mine
-    assert mine.exists()
-    assert f"-{os.getpid()}-" in mine.name
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("PARLEY_DATA_DIR", str(tmp_path / "file"))
+    llm.settings.cache_clear()
+    try:
+        assert llm._folder() is None
+        assert "--openings" not in llm._llama_command(llm.LlmArgs(), None)
+    finally:
+        llm.settings.cache_clear()
+
+
+@pytest.mark.parametrize(("calls", "slots"), [("4", 4), ("64", llm.MOST_SLOTS)])
+def test_a_call_has_a_slot_of_its_own(monkeypatch: pytest.MonkeyPatch, calls: str, slots: int) -> None:
+    monkeypatch.setenv("PARLEY_MAX_CALLS", calls)
+    llm.settings.cache_clear()
+    try:
+        assert llm._slots(llm.LlmArgs()) == slots
+        assert llm._slots(llm.LlmArgs(slots=3)) == 3
+    finally:
+        llm.settings.cache_clear()

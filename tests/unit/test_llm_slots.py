@@ -44,10 +44,10 @@ def test_requests_without_a_key_share_nothing() -> None:
 
 def test_a_call_that_lost_its_slot_begins_anew() -> None:
     table = SlotTable(1)
-    for key, requests in (("a", 1), ("a", 2), ("b", 1), ("a", 1)):
+    for key, fresh in (("a", True), ("a", False), ("b", True), ("a", True)):
         slot = table.take(key)
         assert slot is not None
-        assert table.requests(slot) == requests
+        assert table.is_fresh(slot) is fresh
         table.give_back(slot)
 
 

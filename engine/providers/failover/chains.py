@@ -289,6 +289,12 @@ class LlmChain(_StreamChain[LanguageModel, ChatDelta]):
 
     async def generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
         """As every LanguageModel; the last delta has the route of the whole reply."""
+        if request.opening:
+            # Of use to who is asked first, if to anybody, and nobody waits for it.
+            async with aclosing(self._candidates[0].provider.generate(request)) as deltas:
+                async for delta in deltas:
+                    yield delta
+            return
         said, words = "", WholeWords()
         whole_route: Route = ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -80,6 +81,8 @@ class OpenAICompatible:
         self._endpoint = endpoint
         self._name = endpoint.name or endpoint.model
         self._slots = SlotTable(endpoint.slots)
+        self._reading: set[asyncio.Task[ChatDelta]] = set()
+        """Openings: read to the end also where the call that asked for it has ended meanwhile."""
         self._openings: Openings | None = None
         if endpoint.openings is not None:
             self._openings = Openings(endpoint.base_url, endpoint.api_key, endpoint.openings)
@@ -96,6 +99,9 @@ class OpenAICompatible:
         )
 
     async def close(self) -> None:
+        for task in self._reading:
+            task.cancel()
+        await asyncio.gather(*self._reading, return_exceptions=True)
         await self._client.close()
         if self._openings is not None:
             await self._openings.close()
@@ -103,26 +109,51 @@ class OpenAICompatible:
     async def generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
         """Stream a reply; the last delta has `finish_reason`. Raises ProviderErrors."""
         slot = self._slots.take(request.cache_key) if self._endpoint.slots else None
+        if request.opening and slot is not None and self._openings is not None:
+            task = asyncio.create_task(self._take_opening(self._openings, request, slot))
+            self._reading.add(task)
+            task.add_done_callback(self._read)
+            yield await self._outcome(task)
+            return
         try:
             with self._mapped_errors():
-                work = self._stream(request, slot)
-                if request.opening and slot is not None and self._openings is not None:
-                    work = self._read_opening(self._openings, request, slot)
-                async with aclosing(work) as deltas:
+                async with aclosing(self._stream(request, slot)) as deltas:
                     async for delta in deltas:
                         yield delta
         finally:
             if slot is not None:
                 self._slots.give_back(slot)
 
-    async def _read_opening(
-        self, openings: Openings, request: ChatRequest, slot: int
-    ) -> AsyncGenerator[ChatDelta, None]:
-        """As `_stream`, unless the slot can be given what the model made of it before."""
-        async with openings.read(slot, request.messages, lambda: self._slots.requests(slot) == 1) as done:
-            deltas = [] if done else [delta async for delta in self._stream(request, slot)]
-        for delta in deltas or [ChatDelta("", "stop", served_by=self._name)]:
-            yield delta
+    async def _take_opening(self, openings: Openings, request: ChatRequest, slot: int) -> ChatDelta:
+        """Bring back what the model made of an opening before, else have it read; gives the slot back."""
+        last = ChatDelta("", "stop", served_by=self._name)
+        try:
+            with self._mapped_errors():
+                async with openings.lock(request.messages):
+                    # A call that has asked for more meanwhile has read the opening itself.
+                    if not self._slots.is_fresh(slot) or await openings.restore(slot, request.messages):
+                        return last
+                    async for delta in self._stream(request, slot):
+                        last = delta
+                    if self._slots.is_fresh(slot):
+                        await openings.save(slot, request.messages)
+            return last
+        finally:
+            self._slots.give_back(slot)
+
+    async def _outcome(self, task: asyncio.Task[ChatDelta]) -> ChatDelta:
+        """Of a task that goes on when nobody waits for it any more."""
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.cancelled():
+                raise
+            raise ProviderUnavailable(f"{self._name} is shutting down", provider=self._name) from None
+
+    def _read(self, task: asyncio.Task[ChatDelta]) -> None:
+        self._reading.discard(task)
+        if not task.cancelled():
+            task.exception()  # read here: whoever asked may have gone
 
     async def _stream(self, request: ChatRequest, slot: int | None) -> AsyncGenerator[ChatDelta, None]:
         manner = self._endpoint.manner

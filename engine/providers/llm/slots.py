@@ -32,9 +32,9 @@ class SlotTable:
         self._requests[slot] += 1
         return slot
 
-    def requests(self, slot: int) -> int:
-        """How many its key has made since it holds the slot."""
-        return self._requests[slot]
+    def is_fresh(self, slot: int) -> bool:
+        """Whether its key has made but one request: before that the slot held another's prompt."""
+        return self._requests[slot] == 1
 
     def give_back(self, slot: int) -> None:
         """A request that took `slot` has ended; its key keeps the slot until another needs it."""

@@ -64,11 +64,6 @@ class BatchQueue(Generic[Item, Result]):
     def waiting(self) -> int:
         return len(self._waiting)
 
-    @property
-    def running(self) -> int:
-        """Batches at this moment."""
-        return len(self._running)
-
     async def run(self, item: Item) -> Result:
         """The result for `item`. If cancelled while it waits, `work` never sees it; an item that a thread has
         begun is finished there and its result dropped.
