@@ -57,7 +57,7 @@ async def running(child: Child) -> AsyncIterator[ServerProcess]:
 
 
 def llama_server(logs: Path) -> Child:
-    """The language model's server as Parley's `llm` application starts it, but for openings and slots (a call has one)."""
+    """The language model's server as Parley's `llm` application starts it, without openings kept."""
     [gguf] = folder(LLM).glob("*.gguf")
     template = ROOT / "deployments" / "starter_llm.jinja"
     argv = [sys.executable, "-m", "deployments.llama_server", "--model", str(gguf), "--alias", LLM]

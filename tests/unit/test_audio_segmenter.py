@@ -33,6 +33,10 @@ def scripted(probabilities: list[float]) -> SpeechSegmenter:
     return SpeechSegmenter(lambda chunk: next(script, 0.0))
 
 
+def state(segmenter: SpeechSegmenter) -> SpeechState:
+    return segmenter.state
+
+
 def sound(samples: int, level: int = 2_000, seed: int = 0) -> bytes:
     noise = np.random.default_rng(seed).normal(0, level, samples)
     return pcm_to_ulaw(np.clip(noise, -32_768, 32_767).astype(np.int16))
@@ -80,19 +84,19 @@ def test_long_silence_is_not_shown_to_the_network_and_speech_after_it_is() -> No
 
 def test_speech_stirs_with_its_first_frame() -> None:
     segmenter = scripted([0.0] * 10 + [1.0] * 30)
-    assert segmenter.state is SpeechState.SILENT, "nothing was heard yet"
+    assert state(segmenter) is SpeechState.SILENT, "nothing was heard yet"
     feed(segmenter, silence(10 * CHUNK))
-    assert segmenter.state is SpeechState.SILENT
+    assert state(segmenter) is SpeechState.SILENT
     feed(segmenter, sound(160))
-    assert segmenter.state is SpeechState.STIRRING, "20 ms, which the network has not seen"
+    assert state(segmenter) is SpeechState.STIRRING, "20 ms, which the network has not seen"
     feed(segmenter, sound(3 * CHUNK))
-    assert segmenter.state is SpeechState.SPEAKING
+    assert state(segmenter) is SpeechState.SPEAKING
 
 
 def test_after_a_long_gap_nothing_stirs_and_speech_begins_behind_it() -> None:
     segmenter = scripted([1.0] * 4)
     segmenter.gap(100 * CHUNK)
-    assert segmenter.state is SpeechState.SILENT
+    assert state(segmenter) is SpeechState.SILENT
     events = feed(segmenter, sound(4 * CHUNK))
     assert [event.at for event in events if isinstance(event, SpeechStarted)] == [100 * CHUNK]
 
@@ -101,16 +105,16 @@ def test_the_noise_of_a_line_is_no_stirring() -> None:
     segmenter = scripted([])
     feed(segmenter, sound(100 * CHUNK, level=300))
     stirs = [
-        bool(segmenter.push(sound(160, level=300, seed=n)) or segmenter.state is not SpeechState.SILENT)
+        bool(segmenter.push(sound(160, level=300, seed=n)) or state(segmenter) is not SpeechState.SILENT)
         for n in range(50)
     ]
     assert not any(stirs)
     click = bytearray(silence(160))
     click[40:50] = sound(10, level=12_000)
     feed(segmenter, bytes(click))
-    assert segmenter.state is SpeechState.SILENT
+    assert state(segmenter) is SpeechState.SILENT
     feed(segmenter, sound(160, level=6_000))
-    assert segmenter.state is SpeechState.STIRRING
+    assert state(segmenter) is SpeechState.STIRRING
 
 
 def test_events_come_as_soon_as_they_can() -> None:

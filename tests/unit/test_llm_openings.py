@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from deployments import llm
+from engine.config import settings
 from engine.providers.base import ChatDelta, ChatRequest, Message
 from engine.providers.llm.openai_compatible import Endpoint, OpenAICompatible
 from engine.providers.llm.openings import Folder, Openings
@@ -155,20 +156,20 @@ def test_where_no_folder_can_be_made_the_model_starts_without(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("PARLEY_DATA_DIR", str(tmp_path / "file"))
-    llm.settings.cache_clear()
+    settings.cache_clear()
     try:
         assert llm._folder() is None
         assert "--openings" not in llm._llama_command(llm.LlmArgs(), None)
     finally:
-        llm.settings.cache_clear()
+        settings.cache_clear()
 
 
 @pytest.mark.parametrize(("calls", "slots"), [("4", 4), ("64", llm.MOST_SLOTS)])
 def test_a_call_has_a_slot_of_its_own(monkeypatch: pytest.MonkeyPatch, calls: str, slots: int) -> None:
     monkeypatch.setenv("PARLEY_MAX_CALLS", calls)
-    llm.settings.cache_clear()
+    settings.cache_clear()
     try:
         assert llm._slots(llm.LlmArgs()) == slots
         assert llm._slots(llm.LlmArgs(slots=3)) == 3
     finally:
-        llm.settings.cache_clear()
+        settings.cache_clear()

@@ -291,8 +291,8 @@ class LlmChain(_StreamChain[LanguageModel, ChatDelta]):
         """As every LanguageModel; the last delta has the route of the whole reply."""
         if request.opening:
             # Of use to who is asked first, if to anybody, and nobody waits for it.
-            async with aclosing(self._candidates[0].provider.generate(request)) as deltas:
-                async for delta in deltas:
+            async with aclosing(self._candidates[0].provider.generate(request)) as read:
+                async for delta in read:
                     yield delta
             return
         said, words = "", WholeWords()
