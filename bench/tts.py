@@ -96,6 +96,8 @@ class Stopwatch:
         played: list[int] = []
         cpu, begin = time.process_time(), time.perf_counter()
         for part in self._voice.stream(text):
+            if not part.audio:
+                continue
             if not played:
                 self._first.append((time.perf_counter() - begin) * 1000)
             played.append(len(part.audio) // 8)

@@ -13,6 +13,8 @@ from engine.providers.base import Speech, SpeechRequest
 from engine.providers.tts.cache import PhraseCache
 from engine.providers.tts.local import MARGIN_S, LocalTextToSpeech, Part
 
+SILENT = "-"
+
 
 class GatedVoice:
     """Speaks its text as bytes, word by word, once the gate is open. `steps` are the words it began."""
@@ -34,7 +36,7 @@ class GatedVoice:
                 raise ProviderUnavailable("the gate stayed shut")
             if word == "fail":
                 raise ProviderRejected("no")
-            yield Part(word.encode(), last=nth == len(words))
+            yield Part(b"" if word == SILENT else word.encode(), last=nth == len(words))
         if not words:
             yield Part(b"", last=True)
 
@@ -286,4 +288,19 @@ async def test_a_beginning_that_would_be_played_before_the_next_part_is_there_wa
     long = "x" * 80_000  # ten seconds
     parts = [part async for part in local.speak(SpeechRequest(f"{long} b c"))]
     assert [(len(part.audio), part.last) for part in parts] == [(80_000, False), (1, False), (1, True)]
+    await local.close()
+
+
+async def test_a_step_without_audio_is_no_reason_to_hold_a_beginning_back(voice: GatedVoice) -> None:
+    local = LocalTextToSpeech({"gated": voice}, PhraseCache(1000), workers=1, caution=1)
+    word = "x" * 800  # 100 ms
+
+    async def speak() -> list[tuple[int, bool]]:
+        return [(len(part.audio), part.last) async for part in local.speak(SpeechRequest(f"- {word} - b"))]
+
+    talking = asyncio.create_task(speak())
+    await begun(voice, 1)
+    await asyncio.sleep(0.15)
+    voice.gate.set()
+    assert await talking == [(800, False), (1, True)]
     await local.close()

@@ -56,7 +56,8 @@ class VoiceModel(Protocol):
         ...
 
     def stream(self, text: str, speed: float = 1.0) -> Iterator[Part]:
-        """Mu-law, 8,000 Hz, each part made when it is asked for; just the last may be empty.
+        """Mu-law, 8,000 Hz, each part made when it is asked for. An empty one is a step on the way to more,
+        which takes a time of its own; the last may be empty too.
 
         Raises ProviderError with any part, also for a text or speed that it does not take.
         """
@@ -164,7 +165,7 @@ class LocalTextToSpeech:
         while not part.last:
             now, held = loop.time(), held + part.audio
             # A fixed phrase is played when the whole is there, so that all of it is due at once.
-            if not request.cache and (out_at or lasts(held, self._caution * (now - asked))):
+            if held and not request.cache and (out_at or lasts(held, self._caution * (now - asked))):
                 out_at = (out_at or now) + len(held) / SAMPLE_RATE_HZ
                 yield Part(held)
                 held, due = b"", out_at - MARGIN_S

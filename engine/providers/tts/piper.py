@@ -81,8 +81,9 @@ class PiperVoiceModel:
     def stream(self, text: str, speed: float = 1.0) -> Iterator[Part]:
         """`text` in parts as they may be played, at least one: mu-law, 8,000 Hz.
 
-        Only a last part can be empty, and is the only one then: there is nothing to pronounce. The first
-        comes after some 300 ms of speech have been made. `speed` 0.5 to 2.0. Raises, with the first part,
+        Of each sentence there is an empty part first, when it is known how it will be pronounced, and then
+        one of some 300 ms. A last part that is empty is the only one: there is nothing to pronounce. `speed`
+        0.5 to 2.0. Raises, with the first part,
         ProviderRejected for a speed or a length out of range; with any, ProviderUnavailable when the model
         fails.
         """
@@ -103,6 +104,7 @@ class PiperVoiceModel:
         audio, last = b"", False
         for sentence in sentences:
             passes = self._graph.encode(self._inputs(sentence, speed))
+            yield Part(b"")
             for decode in passes:
                 audio += finisher.push(np.clip(decode(), -1, 1))
                 if decode is passes[-1]:
