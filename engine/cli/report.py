@@ -35,7 +35,7 @@ class Stage(NamedTuple):
 STAGES = (
     Stage("pause", ("speech_end",), "pause"),
     Stage("transcript", ("pause",), "transcript"),
-    Stage("intonation", ("transcript",), "score"),
+    Stage("intonation", ("pause",), "score"),
     Stage("words", ("transcript",), "words"),
     Stage("end of turn", ("speech_end",), "confirmed"),
     Stage("context", ("transcript",), "context"),

@@ -24,6 +24,7 @@ class Attempt:
     stamps: dict[str, float]
     begun: bool = False
     """Whether its work was asked for: in a pause that is still very short it may be put off."""
+    intonation_asked: bool = False
     transcript: Transcript | None = None
     intonation: float | None = None
     words: float | None = None

@@ -37,7 +37,7 @@ def begin(dialog: Dialog, event: CallerPaused, now: float) -> None:
 
 
 def listen(dialog: Dialog, now: float) -> None:
-    """Have the utterance so far transcribed."""
+    """Have the utterance so far transcribed, and its intonation judged at the same time where nobody minds."""
     attempt = dialog.attempt
     if attempt is None or attempt.begun:
         return
@@ -45,6 +45,14 @@ def listen(dialog: Dialog, now: float) -> None:
     attempt.waiting_for = {Stage.SCORE, Stage.WORDS}
     attempt.stamp("asked", now)
     dialog.do(cmd.Transcribe(attempt.id))
+    if not dialog.speculation.is_loaded:
+        _ask_intonation(dialog, attempt)
+
+
+def _ask_intonation(dialog: Dialog, attempt: Attempt) -> None:
+    if not attempt.intonation_asked:
+        attempt.intonation_asked = True
+        dialog.do(cmd.Score(attempt.id))
 
 
 def take_transcript(dialog: Dialog, event: Transcribed, now: float) -> None:
@@ -79,13 +87,13 @@ def take_transcript(dialog: Dialog, event: Transcribed, now: float) -> None:
 def _ask_witnesses(dialog: Dialog, attempt: Attempt, now: float) -> None:
     """Does it sound like the end, and are the words all? A courtesy is complete as it is.
 
-    Not before the words are there: half of all pauses are over by then, and while they are made the
-    recogniser has the machine to itself. The reply takes longer than both verdicts.
+    Under load intonation waits for the words: three of four pauses within a sentence are over by then, and
+    the reply takes longer than both verdicts.
     """
     assert attempt.transcript is not None
     if attempt.silence_ms(now) >= dialog.agent.turn_taking.patient_ms:
         return  # so late that the turn is over, whatever they say
-    dialog.do(cmd.Score(attempt.id))
+    _ask_intonation(dialog, attempt)
     if attempt.reply is not None and attempt.reply.kind in (Kind.COURTESY, Kind.CLOSING):
         attempt.waiting_for.discard(Stage.WORDS)
         return

@@ -30,11 +30,16 @@ class Speculation:
         self._vain: Counter[str] = Counter()
 
     @property
+    def is_loaded(self) -> bool:
+        """Whether other calls want what this one would have made in a pause."""
+        return self._load >= BUSY
+
+    @property
     def wait_ms(self) -> float:
         """Silence after which an answer is to be prepared; 0: at once."""
         if self._load >= OVERLOADED:
             return LATE_MS
-        if self._load >= BUSY:
+        if self.is_loaded:
             return SETTLED_MS
         return HESITANT_MS if self._vain["transcripts"] >= VAIN_ATTEMPTS else 0.0
 

@@ -51,12 +51,12 @@ RULES: tuple[Rule, ...] = (
     Rule(ev.CallerSpoke, (_P.THINKING,), "reopen_turn", "over too soon: take the turn back, same utterance"),
     Rule(ev.CallerSpoke, (_P.SPEAKING,), "interrupt", "hold the agent's audio and listen"),
     Rule(ev.CallerSpoke, (_P.INTERRUPTED,), "cancel_attempt", "the interruption goes on"),
-    Rule(ev.CallerPaused, (_P.HEARING,), "attempt_answer", "transcribe, then prepare the answer"),
+    Rule(ev.CallerPaused, (_P.HEARING,), "attempt_answer", "transcribe and score, then prepare the answer"),
     Rule(
         ev.CallerPaused, (_P.INTERRUPTED,), "attempt_answer", "transcribe: a cough, a backchannel or a turn?"
     ),
     Rule(ev.CallerPaused, (_P.SPEAKING,), "ignore_overlap", "speech over a phrase that is not interruptible"),
-    Rule(ev.Transcribed, _ALIVE, "take_transcript", "words: look for an answer, ask if they are all"),
+    Rule(ev.Transcribed, _ALIVE, "take_transcript", "words for an attempt"),
     Rule(ev.Scored, _ALIVE, "take_score", "the turn model's probability for an attempt"),
     Rule(ev.WordsScored, _ALIVE, "take_words", "the probability that an attempt's words are all"),
     Rule(ev.Retrieved, _ALIVE, "take_passages", "knowledge for an attempt"),

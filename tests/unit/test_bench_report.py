@@ -85,7 +85,7 @@ def test_stages_run_from_what_they_wait_for() -> None:
     assert {name: end - start for name, start, end in spans(STAMPS)} == {
         "pause": 150,
         "transcript": 60,
-        "intonation": 25,
+        "intonation": 85,
         "end of turn": 380,
         "context": 12,
         "first token": 78,

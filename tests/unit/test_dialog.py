@@ -535,12 +535,19 @@ class TestSpeculation:
         bench.feed(ev.Scored(attempt, 0.02))
         bench.feed(ev.WordsScored(attempt, 0.02))
 
-    def test_intonation_is_asked_for_when_there_are_words(self, bench: Bench) -> None:
+    def test_intonation_is_asked_for_once_and_under_load_when_there_are_words(self, bench: Bench) -> None:
         self.begin(bench, 10 * SECOND)
         attempt = bench.last(cmd.Transcribe).attempt
-        assert not bench.all(cmd.Score)
+        assert bench.last(cmd.Score) == cmd.Score(attempt)
+        bench.feed(ev.Transcribed(attempt, Transcript("When do you open", load=3.0)))
+        assert len(bench.all(cmd.Score)) == 1
+        self.begin(bench, 20 * SECOND)
+        bench.sleep(0.2)
+        attempt = bench.last(cmd.Transcribe).attempt
+        assert len(bench.all(cmd.Score)) == 1
         bench.feed(ev.Transcribed(attempt, Transcript("When do you open")))
         assert bench.last(cmd.Score) == cmd.Score(attempt)
+        assert len(bench.all(cmd.Score)) == 2
 
     def test_a_turn_waits_for_intonation_as_for_words(self, bench: Bench) -> None:
         self.begin(bench, 10 * SECOND)
@@ -569,7 +576,7 @@ class TestSpeculation:
         attempt = bench.last(cmd.Transcribe).attempt
         bench.sleep(AGENT.turn_taking.patient_ms / 1000)
         bench.feed(ev.Transcribed(attempt, Transcript("When do you open on Saturday?")))
-        assert not bench.all(cmd.Score)
+        assert not bench.all(cmd.ScoreWords)
         bench.expect(Phase.THINKING)
 
     def test_an_idle_machine_begins_at_once(self, bench: Bench) -> None:
