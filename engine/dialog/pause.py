@@ -37,7 +37,7 @@ def begin(dialog: Dialog, event: CallerPaused, now: float) -> None:
 
 
 def listen(dialog: Dialog, now: float) -> None:
-    """Have the utterance so far transcribed, and its intonation judged at the same time where nobody minds."""
+    """Have the utterance so far transcribed, and where it costs nobody anything its intonation judged."""
     attempt = dialog.attempt
     if attempt is None or attempt.begun:
         return

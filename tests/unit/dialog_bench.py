@@ -92,9 +92,9 @@ class Bench:
     ) -> None:
         """A pause, seen after 144 ms; transcript and both opinions of it come at once."""
         self.now += 0.144
-        self.feed(ev.CallerPaused(at, 144.0))
+        asked = self.feed(ev.CallerPaused(at, 144.0))
         attempt = self.last(cmd.Transcribe).attempt
-        for command in self.feed(ev.Transcribed(attempt, Transcript(text))):
+        for command in [*asked, *self.feed(ev.Transcribed(attempt, Transcript(text)))]:
             match command:
                 case cmd.Score():
                     self.feed(ev.Scored(attempt, probability))

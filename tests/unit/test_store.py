@@ -146,3 +146,16 @@ async def test_an_opener_opens_one_store_and_tries_anew_after_a_failure(tmp_path
     first, second = await asyncio.gather(opener.get(), opener.get())
     assert first is second is await opener.get()
     await first.close()
+
+
+async def test_a_live_call_does_not_wait_for_the_disk_and_all_else_does(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "parley.db")
+    levels: list[int] = []
+
+    def look(db: sqlite3.Connection) -> None:
+        levels.append(db.execute("PRAGMA synchronous").fetchone()[0])
+
+    for durable in (True, False, True):
+        await store._write(look, durable=durable)
+    await store.close()
+    assert levels == [2, 1, 2]  # FULL, NORMAL
