@@ -182,7 +182,7 @@ class SqliteStore:
         db = self._connection
         done: list[tuple[_Job, Any, BaseException | None]] = []
         try:
-            # Syncing the disk takes 0.4 ms here, 4 in one of a hundred cases, and a second where it is busy.
+            # Syncing the disk takes 0.4 ms on a quiet one, and 4 in one of a hundred cases.
             db.execute(f"PRAGMA synchronous={'FULL' if any(job.durable for job in jobs) else 'NORMAL'}")
             db.execute(WRITE if any(job.begin == WRITE for job in jobs) else READ)
             for job in jobs:
