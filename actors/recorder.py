@@ -37,7 +37,7 @@ LISTED = frozenset({"call_started", "call_ended"})
 
 
 class Recorder:
-    """Appends and reads journals, writes recordings. Restarted by Ray: what it acknowledged is on disk."""
+    """Appends and reads journals, writes recordings. Restarted by Ray: what it acknowledged outlives it."""
 
     def __init__(self) -> None:
         set_up_logging()
@@ -62,7 +62,7 @@ class Recorder:
                 log.warning("housekeeping is put off: %s", error)
 
     async def append(self, events: Sequence[CallEvent]) -> bool:
-        """Durable when it returns True; False when another actor wrote these numbers."""
+        """Outlives every process when it returns True; False when another actor wrote these numbers."""
         try:
             await (await self._store.get()).append_events(events)
         except Conflict:
