@@ -68,6 +68,11 @@ SWITCHES: tuple[Switch, ...] = (
         "0",
         "every call of an actor would be a task that is listed",
     ),
+    Switch(
+        "REPORTER_UPDATE_INTERVAL_MS",
+        "30000",
+        "Ray's agent looks at every process for 50 ms each time, for figures in its dashboard",
+    ),
     Switch("RAY_event_stats", "0", "a tenth of what idle processes cost, for Ray's own debugging"),
     Switch("RAY_USAGE_STATS_ENABLED", "0", "nothing is sent anywhere"),
     Switch("HF_HUB_OFFLINE", "1", "weights come from the manifest, never from a hub at run time"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from engine.dialog import closing, failures, keypad, pause
 from engine.dialog import commands as cmd
 from engine.dialog import events as ev
-from engine.dialog import failures, keypad, pause
 from engine.dialog.answering import Answerer
 from engine.dialog.attempt import Attempt
 from engine.dialog.prompt import Exchange
@@ -15,9 +15,6 @@ from engine.dialog.table import TABLE, Phase
 from engine.dialog.timers import Timers
 from engine.dialog.voice import Voice
 from models import AgentConfig
-
-HELD_S = 0.5
-"""How long an edge is given to say how far the caller heard, before the agent says its last words."""
 
 
 class Dialog:
@@ -60,7 +57,8 @@ class Dialog:
         """Up to which sample the caller's speech is in the journal."""
         self._reopened = False
         self._asked_still_there = False
-        self._last_words: str | None = None
+        self.last_words: str | None = None
+        """What waits to be said before hanging up, until it is known how far the caller heard."""
         self.failed_turns = 0
         """In a row, the last one included."""
 
@@ -105,7 +103,7 @@ class Dialog:
         self._finish(event.reason)
 
     def dismiss_caller(self, event: ev.Dismissed, now: float) -> None:
-        self._say_last(self.agent.phrases.closing, now)
+        closing.say_last(self, self.agent.phrases.closing, now)
 
     def _finish(self, reason: str) -> None:
         self.drop_attempt()
@@ -302,8 +300,7 @@ class Dialog:
 
     def note_held(self, event: ev.PlayoutHeld, now: float) -> None:
         self.voice.note_held(event.heard)
-        if self._last_words is not None:
-            self._close(now)
+        closing.close(self, now)
 
     def go_on_if_heard(self, now: float) -> None:
         """When everything was heard: listen again, or hang up after a goodbye."""
@@ -337,7 +334,7 @@ class Dialog:
                     )
                     self.do(*self.answerer.synthesise(self.voice.filler))
                 case "silence" if self._asked_still_there:
-                    self._say_last(self.agent.phrases.closing, now)
+                    closing.say_last(self, self.agent.phrases.closing, now)
                 case "silence":
                     self._asked_still_there = True
                     self.say(self.answerer.phrase(Kind.STILL_THERE, self.agent.phrases.still_there), now)
@@ -346,32 +343,13 @@ class Dialog:
                 case "attempt":
                     pause.listen(self, now)
                 case "limit":
-                    self._say_last(self.agent.phrases.time_limit, now)
+                    closing.say_last(self, self.agent.phrases.time_limit, now)
                 case "last words":
-                    self._close(now)
+                    closing.close(self, now)
 
     def _answer_is_near(self) -> bool:
         """Whether its words are there and only their audio is missing: a filler would delay them."""
         return self.attempt is not None and self.attempt.reply is not None and bool(self.attempt.reply.pieces)
-
-    def _say_last(self, text: str, now: float) -> None:
-        """The agent ends the call: what is being said is cut where the caller heard it, then the closing."""
-        if self.voice.reply is not None and self.voice.reply.then is Then.HANG_UP:
-            return  # it is closing already
-        self._last_words = text
-        if self.phase is Phase.SPEAKING and self.voice.reply is not None and self.voice.reply.released:
-            self.do(cmd.HoldPlayout())
-            self.timers.set("last words", now + HELD_S)
-        else:
-            self._close(now)
-
-    def _close(self, now: float) -> None:
-        if self._last_words is None:
-            return
-        text, self._last_words = self._last_words, None
-        self.timers.cancel("last words")
-        self.silence_agent()
-        self.say(self.answerer.phrase(Kind.CLOSING, text, Then.HANG_UP), now)
 
     def silence_agent(self) -> None:
         """Drop what was not heard of what is being said."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -48,33 +49,44 @@ class Meter:
         self._first: dict[tuple[int, float], float] = {}
         self._last: dict[tuple[int, float], float] = {}
         self._memory: list[float] = []
+        self._looked = False
         self._processes = 0
         self._started = self._ended = time.monotonic()
 
-    def sample(self, *, memory: bool = True) -> None:
-        """Look once; blocks for some ms, with `memory` for some 100. A tree that is gone adds nothing."""
-        private, count = 0.0, 0
+    def sample_cpu(self) -> None:
+        """Add up CPU times; blocks for some ms. A tree that is gone adds nothing."""
+        count = 0
         for process in _tree(self._root):
             try:
                 with process.oneshot():
                     key = (process.pid, process.create_time())
                     used = process.cpu_times()
-                if memory:
-                    private += process.memory_full_info().uss / _MIB
             except psutil.Error:
                 continue  # ended while we looked, or not ours to look at
             seconds = used.user + used.system
             # One that came later has done all its work within the run.
-            self._first.setdefault(key, seconds if not self._memory else 0.0)
+            self._first.setdefault(key, seconds if not self._looked else 0.0)
             self._last[key] = seconds
             count += 1
-        if memory:
-            self._memory.append(private)
+        self._looked = True
         self._processes = max(self._processes, count)
         self._ended = time.monotonic()
 
+    def sample_memory(self) -> None:
+        """Add up private memory; blocks for some 100 ms, and holds up each process meanwhile."""
+        private = 0.0
+        for process in _tree(self._root):
+            with contextlib.suppress(psutil.Error):
+                private += process.memory_full_info().uss / _MIB
+        self._memory.append(private)
+
+    def sample(self) -> None:
+        """Look at both."""
+        self.sample_cpu()
+        self.sample_memory()
+
     def usage(self) -> Usage:
-        """The sum so far; at least one sample of memory must have been taken."""
+        """The sum so far; both must have been sampled once."""
         wall = max(self._ended - self._started, 1e-9)
         cpu = sum(seconds - self._first[key] for key, seconds in self._last.items())
         first, peak, last = self._memory[0], max(self._memory), self._memory[-1]
@@ -98,7 +110,7 @@ async def metered(pid: int) -> AsyncIterator[Meter]:
     async def watch() -> None:
         for look in itertools.count(1):
             await asyncio.sleep(_SAMPLE_S)
-            await asyncio.to_thread(meter.sample, memory=look % _MEMORY_EVERY == 0)
+            await asyncio.to_thread(meter.sample if look % _MEMORY_EVERY == 0 else meter.sample_cpu)
 
     watching = asyncio.create_task(watch())
     try:

@@ -15,7 +15,8 @@ class Conflict(ParleyError):
 
 
 class Store(Protocol):
-    """Every write is durable when it returns. Safe with several processes on one machine."""
+    """Every write is durable when it returns; events of calls outlive every process, and the machine's power
+    once the call's last is written. Safe with several processes on one machine."""
 
     documents: Documents
 

@@ -150,12 +150,14 @@ async def test_an_opener_opens_one_store_and_tries_anew_after_a_failure(tmp_path
 
 async def test_a_live_call_does_not_wait_for_the_disk_and_all_else_does(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "parley.db")
-    levels: list[int] = []
-
-    def look(db: sqlite3.Connection) -> None:
-        levels.append(db.execute("PRAGMA synchronous").fetchone()[0])
-
-    for durable in (True, False, True):
-        await store._write(look, durable=durable)
+    statements: list[str] = []
+    store._connection.set_trace_callback(statements.append)
+    await store.unpublish_agent("acme", "a1")
+    await store.append_events([event(0)])
+    await store.unpublish_agent("acme", "a1")
     await store.close()
-    assert levels == [2, 1, 2]  # FULL, NORMAL
+    assert [sql for sql in statements if sql.startswith("PRAGMA")] == [
+        "PRAGMA synchronous=FULL",
+        "PRAGMA synchronous=NORMAL",
+        "PRAGMA synchronous=FULL",
+    ]
