@@ -35,7 +35,7 @@ test-weights: install
 	$(BIN)/parley models pull whisper-base
 
 test-unit: test-weights
-	$(BIN)/pytest tests/unit tests/vendors -n 2
+	$(BIN)/pytest tests/unit tests/vendors -n 3
 
 test-cluster: test-weights
 	$(BIN)/pytest tests/cluster --durations=25
@@ -47,7 +47,7 @@ test-vendors-live: install
 	PARLEY_TEST_LIVE=1 $(BIN)/pytest tests/vendors -m real -rs
 
 test-e2e: test-weights
-	$(BIN)/pytest tests/e2e
+	$(BIN)/pytest tests/e2e -n 2
 
 lint: install
 	$(BIN)/ruff check .

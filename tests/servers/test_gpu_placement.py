@@ -163,7 +163,7 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "RAY_SERVE_ENABLE_HA_PROXY": "0",
         "PARLEY_DATA_DIR": str(tmp_path_factory.mktemp("data")),
     }
-    command = [sys.executable, "-m", "tests.cluster.gpu_placement", json.dumps(wanted)]
+    command = [sys.executable, "-m", "tests.servers.gpu_placement", json.dumps(wanted)]
     done = subprocess.run(
         command, cwd=ROOT, env=environ, text=True, capture_output=True, timeout=90, check=False
     )
