@@ -239,6 +239,8 @@ class Conductor:
                 self._work.start(command, self._utterance.audio())
             case cmd.ScoreWords() | cmd.Retrieve() | cmd.Generate() | cmd.Synthesise():
                 self._work.start(command, b"")
+            case cmd.ReadAhead(requests):
+                self._work.read_ahead(requests)
             case cmd.CancelAttempt(key) | cmd.CancelSpeech(key):
                 self._work.cancel(key)
             case cmd.EndUtterance():

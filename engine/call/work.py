@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -17,7 +17,7 @@ from engine.dialog import commands as cmd
 from engine.dialog import events as ev
 from engine.dialog.prompt import warm_up
 from engine.errors import ProviderError, ProviderUnavailable
-from engine.providers.base import Speech, SpeechRequest, Transcript, whole
+from engine.providers.base import ChatRequest, Speech, SpeechRequest, Transcript, whole
 from engine.providers.stt.listener import LiveListener
 from engine.speech.normalise import normalise
 
@@ -53,6 +53,7 @@ class Work:
         self._emit = emit
         self._kept = {} if kept is None else kept
         self._running: dict[tuple[ev.Stage, int | str], asyncio.Task[None]] = {}
+        self._reading: asyncio.Task[None] | None = None
         self._listener: LiveListener | None = None
         self._listeners: set[LiveListener] = set()
         """That one, and those that are being closed."""
@@ -93,6 +94,7 @@ class Work:
             case cmd.Retrieve(attempt, query):
                 self._begin(ev.Stage.RETRIEVE, attempt, partial(self._retrieve, attempt, query))
             case cmd.Generate(attempt, _):
+                self._stop_reading()
                 self._begin(ev.Stage.GENERATE, attempt, partial(self._generate, command))
             case cmd.Synthesise(piece, _, _):
                 self._begin(ev.Stage.SYNTHESISE, piece, partial(self._synthesise, command))
@@ -131,15 +133,29 @@ class Work:
 
         The first turn then finds it in the prefix cache. Nothing depends on it, so a failure is only noted.
         """
-        request = warm_up(self._spec.agent, self._spec.call_id)
+        await self._read((warm_up(self._spec.agent, self._spec.call_id),))
+
+    def read_ahead(self, requests: Sequence[ChatRequest]) -> None:
+        """Let the model read what the next prompt begins with, until it is asked for a reply."""
+        self._stop_reading()
+        self._reading = self._spawn(self._read(requests), f"read ahead {self._spec.call_id}")
+
+    def _stop_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+    async def _read(self, requests: Sequence[ChatRequest]) -> None:
         try:
-            async with asyncio.timeout(self._deadlines.opening):
-                async for _ in self._services.llm.generate(request):
-                    pass
+            for request in requests:
+                async with (
+                    asyncio.timeout(self._deadlines.opening),
+                    aclosing(self._services.llm.generate(request)) as deltas,
+                ):
+                    async for _ in deltas:
+                        pass
         except (ProviderError, TimeoutError) as error:
-            log.info(
-                "call %s: the model did not read the opening: %s", self._spec.call_id, error or "timeout"
-            )
+            log.info("call %s: the model did not read ahead: %s", self._spec.call_id, error or "timeout")
 
     async def keep_last_words(self) -> None:
         """Have at hand what is said when nothing works: by then there may be no voice to say it."""

@@ -9,7 +9,7 @@ from engine.dialog import commands as cmd
 from engine.dialog.attempt import Attempt
 from engine.dialog.courtesies import Courtesy, classify
 from engine.dialog.piece import Piece
-from engine.dialog.prompt import STOP, Exchange, build
+from engine.dialog.prompt import STOP, Exchange, beginnings, build, forgotten
 from engine.dialog.reply import Kind, Reply, Then
 from engine.knowledge.coverage import stands_alone
 from engine.providers.base import ChatDelta, ChatRequest, Passage
@@ -26,6 +26,8 @@ class Answerer:
         self._call_id = call_id
         self._epoch = epoch
         self._numbers = count()
+        self._forgotten = 0
+        """How many exchanges the model has not in its prompt any more."""
         self._offered_more = False
         """Whether the last thing said asked if there is anything else: then a plain "no" is a goodbye."""
 
@@ -49,6 +51,14 @@ class Answerer:
         if self.history:
             last = self.history[-1]
             self.history[-1] = Exchange(last.caller, text, last.facts)
+
+    def read_ahead(self) -> list[cmd.Command]:
+        """While nobody waits: where exchanges are left out from now on, have what is left of them read."""
+        gone = forgotten(self.history)
+        if gone == self._forgotten:
+            return []
+        self._forgotten = gone
+        return [cmd.ReadAhead(beginnings(self.agent, self.history, self._call_id))]
 
     def plan(self, attempt: Attempt) -> list[cmd.Command]:
         """What to do about an attempt whose transcript is there and not empty."""

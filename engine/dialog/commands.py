@@ -44,6 +44,13 @@ class Generate:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadAhead:
+    """Have the model read these one after the other, until it is asked for a reply."""
+
+    requests: tuple[ChatRequest, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Synthesise:
     """Speak `text`, already normalised, as `piece`; a `phrase` is fixed and worth caching."""
 
@@ -128,6 +135,7 @@ Command = (
     | ScoreWords
     | Retrieve
     | Generate
+    | ReadAhead
     | Synthesise
     | CancelAttempt
     | CancelSpeech

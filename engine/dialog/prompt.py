@@ -10,10 +10,10 @@ to the answer is what a very small model copies; a chat template can make a tran
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from engine.providers.base import ChatRequest, Message
+from engine.providers.base import ChatRequest, Message, Purpose
 from models import AgentConfig, Example
 
 STOP: tuple[str, ...] = ("\n",)
@@ -21,6 +21,9 @@ STOP: tuple[str, ...] = ("\n",)
 
 HISTORY_CHARS = 3_000
 """About 750 tokens: with system text and answer well within a context of 2,048."""
+STEP_CHARS = 400
+"""Read ahead at once: about 100 tokens, half a second for the starter model."""
+_NEXT = "Caller:"
 TURN_CHARS = 1_500
 """A longer turn of the caller's keeps its end: what is asked comes last."""
 
@@ -62,12 +65,36 @@ def build(
     Only exchanges that were answered from facts are shown. The others (thanks, "I do not know that") were
     answered by fixed phrases, and a small model that sees one refusal goes on refusing.
     """
-    messages = [opening(agent)]
-    for exchange in _within_budget([each for each in history if each.facts and each.agent.strip()]):
-        messages.append(Message("user", _turn(exchange.facts, exchange.caller)))
-        messages.append(Message("assistant", _one_line(exchange.agent)))
-    messages.append(Message("user", _turn(facts, caller)))
-    return tuple(messages)
+    _, kept = _within_budget(history)
+    return (opening(agent), *_messages(kept), Message("user", _turn(facts, caller)))
+
+
+def forgotten(history: Sequence[Exchange]) -> int:
+    """How many exchanges the next prompt leaves out, because it would grow too long."""
+    return _within_budget(history)[0]
+
+
+def beginnings(agent: AgentConfig, history: Sequence[Exchange], cache_key: str) -> tuple[ChatRequest, ...]:
+    """Requests that have the model read, bit by bit, what the next turn's prompt begins with.
+
+    When the oldest exchanges go, all that is left is read anew. The starter model takes 2 s for half a
+    budget: a caller would wait for that, and if it were read in one piece all other callers too.
+    """
+    _, kept = _within_budget(history)
+    requests, unread = [], 0
+    for end, exchange in enumerate(kept, start=1):
+        unread += _size(exchange)
+        if unread >= STEP_CHARS or end == len(kept):
+            messages = (opening(agent), *_messages(kept[:end]), Message("user", _NEXT))
+            requests.append(ChatRequest(messages, 1, cache_key=cache_key, purpose=Purpose.BEGINNING))
+            unread = 0
+    return tuple(requests)
+
+
+def _messages(exchanges: Sequence[Exchange]) -> Iterator[Message]:
+    for exchange in exchanges:
+        yield Message("user", _turn(exchange.facts, exchange.caller))
+        yield Message("assistant", _one_line(exchange.agent))
 
 
 def opening(agent: AgentConfig) -> Message:
@@ -82,8 +109,8 @@ def warm_up(agent: AgentConfig, cache_key: str) -> ChatRequest:
 
     Made while the greeting is played; the one token that it generates means nothing.
     """
-    messages = (opening(agent), Message("user", "Caller:"))
-    return ChatRequest(messages, max_tokens=1, cache_key=cache_key, opening=True)
+    messages = (opening(agent), Message("user", _NEXT))
+    return ChatRequest(messages, max_tokens=1, cache_key=cache_key, purpose=Purpose.OPENING)
 
 
 def _turn(facts: Sequence[str], caller: str) -> str:
@@ -96,16 +123,21 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _within_budget(history: Sequence[Exchange]) -> Sequence[Exchange]:
-    """The newest exchanges that fit. Going through all of history again gives the same cut in each turn."""
+def _within_budget(history: Sequence[Exchange]) -> tuple[int, Sequence[Exchange]]:
+    """The newest exchanges that fit, and how many older ones do not.
+
+    Going through all of them again gives the same cut in each turn. Those that were not answered from facts,
+    or not heard, do not count.
+    """
+    told = [each for each in history if each.facts and each.agent.strip()]
     first, total = 0, 0
-    for last, exchange in enumerate(history):
+    for last, exchange in enumerate(told):
         total += _size(exchange)
         if total > HISTORY_CHARS:
             while first < last and total > HISTORY_CHARS // 2:
-                total -= _size(history[first])
+                total -= _size(told[first])
                 first += 1
-    return history[first:]
+    return first, told[first:]
 
 
 def _size(exchange: Exchange) -> int:

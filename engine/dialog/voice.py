@@ -123,6 +123,7 @@ class Voice:
         if reply is not None:
             if self.answering is not None:
                 self._answerer.heard(reply.heard())
+                self._out += self._answerer.read_ahead()
             self._out += self._scribe.heard(turn, reply, self.answering)
         self.reply = self.answering = None
         return reply

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from typing import Any, Literal, Protocol
 
 from engine.errors import ProviderUnavailable
@@ -118,6 +119,16 @@ class ToolCall:
     arguments: str
 
 
+class Purpose(Enum):
+    """What a prompt is sent for. But for a reply it is read ahead of time: what comes back means nothing."""
+
+    REPLY = auto()
+    OPENING = auto()
+    """All requests of an agent begin with it."""
+    BEGINNING = auto()
+    """The next request of this `cache_key` will begin with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """A prompt. `continue_from` is the beginning of the reply that the caller has already heard."""
@@ -130,8 +141,7 @@ class ChatRequest:
     cache_key: str = ""
     """Same value for all turns of a call: requests with it like the same replica and prefix cache."""
     tools: tuple[Tool, ...] = ()
-    opening: bool = False
-    """Nothing but what the requests with this `cache_key` will begin with: the reply means nothing."""
+    purpose: Purpose = Purpose.REPLY
 
 
 @dataclass(frozen=True, slots=True)

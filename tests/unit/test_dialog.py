@@ -8,7 +8,7 @@ from engine.dialog import commands as cmd
 from engine.dialog import events as ev
 from engine.dialog.core import Dialog
 from engine.dialog.table import RULES, TABLE, Phase
-from engine.providers.base import Transcript
+from engine.providers.base import Passage, Transcript
 from models import AgentConfig, TurnTaking
 from tests.unit.dialog_bench import AGENT, BAD, GOOD, SECOND, Bench
 
@@ -831,3 +831,29 @@ def test_a_dismissed_caller_hears_goodbye_before_the_line_is_closed(bench: Bench
     assert bench.played_text()[-1] == AGENT.phrases.closing
     bench.finish_all()
     bench.expect(Phase.ENDED)
+
+
+def test_where_old_exchanges_are_forgotten_the_rest_is_read_while_nobody_waits(
+    bench: Bench,
+) -> None:
+    long = Passage("We open at nine. " * 60, score=0.9)
+    while not bench.all(cmd.ReadAhead):
+        assert len(bench.all(cmd.Generate)) < 10
+        bench.say("When do you open?", at=(10 + len(bench.log)) * SECOND)
+        bench.know(long)
+        bench.generate("At nine.")
+        bench.speak_all()
+        bench.sleep(1.0)
+        assert not bench.all(cmd.ReadAhead), "not while it is being said"
+        bench.finish_all()
+        bench.expect(Phase.LISTENING)
+    assert len(bench.all(cmd.Generate)) > 1, "a short history is whole"
+    bench.say("When do you open?", at=(10 + len(bench.log)) * SECOND)
+    bench.know(long)
+    read = bench.last(cmd.ReadAhead).requests[-1].messages
+    assert bench.last(cmd.Generate).request.messages[: len(read) - 1] == read[:-1]
+    bench.generate("At nine.")
+    bench.speak_all()
+    bench.sleep(1.0)
+    bench.finish_all()
+    assert len(bench.all(cmd.ReadAhead)) == 1, "once for each cut"

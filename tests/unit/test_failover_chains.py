@@ -15,6 +15,7 @@ from engine.providers.base import (
     ChatDelta,
     ChatRequest,
     Message,
+    Purpose,
     Speech,
     SpeechRequest,
     TextToSpeech,
@@ -92,6 +93,15 @@ async def test_a_reply_that_breaks_off_is_gone_on_with(fails_at: int, hangs: boo
     assert last.finish_reason == "stop"
     assert [one.what for one in last.route if one.provider == "m0"][-1] in ("broke off", "failed", "too slow")
     assert broken.open == whole.open == 0
+
+
+@pytest.mark.parametrize("first", ["local", "vendor"])
+async def test_a_prompt_is_read_ahead_by_the_local_model_alone(first: str) -> None:
+    model, second = Model(), Model()
+    chain = LlmChain([Candidate(first, model, Breaker()), Candidate("other", second, Breaker())], QUICK)
+    _, last = await said(chain, replace(ASKED, purpose=Purpose.BEGINNING))
+    assert last.finish_reason == "stop"
+    assert (len(model.asked), len(second.asked)) == (first == "local", 0)
 
 
 async def test_a_reply_that_was_begun_before_is_gone_on_with() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from deployments import llm
 from engine.config import settings
-from engine.providers.base import ChatDelta, ChatRequest, Message
+from engine.providers.base import ChatDelta, ChatRequest, Message, Purpose
 from engine.providers.llm.openai_compatible import Endpoint, OpenAICompatible
 from engine.providers.llm.openings import Folder, Openings
 from engine.providers.llm.server_process import PrintsItsAddress, ServerProcess
@@ -23,7 +23,9 @@ GARAGE = Message("system", "You answer for a garage. " * 12)
 
 
 def opening(call: str, text: Message = OPENING) -> ChatRequest:
-    return ChatRequest((text, Message("user", "Caller:")), max_tokens=1, cache_key=call, opening=True)
+    return ChatRequest(
+        (text, Message("user", "Caller:")), max_tokens=1, cache_key=call, purpose=Purpose.OPENING
+    )
 
 
 def question(call: str) -> ChatRequest:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.dialog.prompt import (
     HISTORY_CHARS,
     STARTER_EXAMPLES,
+    STEP_CHARS,
     TURN_CHARS,
     Exchange,
+    beginnings,
     build,
+    forgotten,
     opening,
     warm_up,
 )
-from engine.providers.base import Message
+from engine.providers.base import Message, Purpose
 from models import AgentConfig, Example
 
 AGENT = AgentConfig(id="a", company_id="c", prompt="You answer the phone for a clinic.")
@@ -107,3 +112,17 @@ def test_the_last_message_is_always_this_turn(history: list[Exchange], fact: str
     messages = build(AGENT, history, (fact,), caller)
     assert messages[-1].content == f"Caller: {' '.join(caller.split())}\nFacts: {' '.join(fact.split())}"
     assert messages[0] == opening(AGENT)
+
+
+def test_what_is_left_after_a_cut_can_be_read_in_small_steps() -> None:
+    history = [Exchange(f"Question {n}?", "So it is. " * 6, ("A fact. " * 15,)) for n in range(30)]
+    assert forgotten(history[:5]) == 0 < forgotten(history)
+    requests = beginnings(AGENT, history, "call")
+    read = [(opening(AGENT),), *(request.messages[:-1] for request in requests)]
+    following = build(AGENT, history, ("New.",), "Next?")
+    assert read[-1] == following[:-1]
+    for before, after in pairwise(read):
+        assert after[: len(before)] == before
+        assert 0 < sum(len(message.content) for message in after[len(before) :]) < 2 * STEP_CHARS
+    assert {(r.purpose, r.max_tokens, r.cache_key) for r in requests} == {(Purpose.BEGINNING, 1, "call")}
+    assert all(following[-1].content.startswith(request.messages[-1].content) for request in requests)

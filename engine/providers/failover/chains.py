@@ -20,6 +20,7 @@ from engine.providers.base import (
     ChatRequest,
     Decision,
     LanguageModel,
+    Purpose,
     Route,
     Speech,
     SpeechRequest,
@@ -31,6 +32,7 @@ from engine.providers.base import (
 from engine.providers.failover.breaker import RetryBudget
 from engine.providers.failover.race import Gate, Lost, Race, StageRules, Start, Step, Stop
 from engine.providers.failover.words import WholeWords
+from engine.providers.registry import LOCAL
 from engine.providers.stt.session import BufferedSession
 from engine.speech import heard
 
@@ -289,7 +291,10 @@ class LlmChain(_StreamChain[LanguageModel, ChatDelta]):
 
     async def generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
         """As every LanguageModel; the last delta has the route of the whole reply."""
-        if request.opening:
+        if request.purpose is Purpose.BEGINNING and self._candidates[0].name != LOCAL:
+            yield ChatDelta("", "stop")  # a vendor reads it in no time, and charges for it
+            return
+        if request.purpose is not Purpose.REPLY:
             # Of use to who is asked first, if to anybody, and nobody waits for it.
             async with aclosing(self._candidates[0].provider.generate(request)) as read:
                 async for delta in read:

@@ -15,7 +15,7 @@ from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletionChunk
 
 from engine.errors import ProviderUnavailable
-from engine.providers.base import ChatDelta, ChatRequest
+from engine.providers.base import ChatDelta, ChatRequest, Purpose
 from engine.providers.llm.joining import ReplyText
 from engine.providers.llm.openings import Openings
 from engine.providers.llm.slots import SlotTable
@@ -109,7 +109,7 @@ class OpenAICompatible:
     async def generate(self, request: ChatRequest) -> AsyncGenerator[ChatDelta, None]:
         """Stream a reply; the last delta has `finish_reason`. Raises ProviderErrors."""
         slot = self._slots.take(request.cache_key) if self._endpoint.slots else None
-        if request.opening and slot is not None and self._openings is not None:
+        if request.purpose is Purpose.OPENING and slot is not None and self._openings is not None:
             task = asyncio.create_task(self._take_opening(self._openings, request, slot))
             self._reading.add(task)
             task.add_done_callback(self._read)
