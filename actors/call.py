@@ -15,6 +15,7 @@ from ray.serve.exceptions import RayServeException
 from actors import NAMESPACE, RECORDER, SWITCHBOARD
 from actors.journal import RemoteJournal
 from actors.named import NamedActor
+from actors.node import freeze_objects
 from actors.services import Providers, handles
 from engine.call.conductor import Conductor
 from engine.call.services import Services
@@ -66,6 +67,7 @@ class CallActor:
 
             stubs = stub_services(self._stubs, journal)
             self._services = lambda _: stubs
+            freeze_objects()
             return self._name
         kinds = {"knowledge", *local_kinds(settings())}
         while True:
@@ -76,6 +78,7 @@ class CallActor:
                 await asyncio.sleep(APPLICATION_POLL_S)
         await asyncio.gather(*(handle.info.remote() for handle in opened.values()))
         self._services = Providers(settings(), opened, journal).services
+        freeze_objects()
         return self._name
 
     async def attach(self, attach: Attach) -> Attached:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import Any
 
@@ -21,6 +22,16 @@ def prepare_replica() -> None:
     ip: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
     if ip == LOOPBACK:
         keep_grpc_on_loopback()
+
+
+def freeze_objects() -> None:
+    """Last thing in an actor's start: what is there now stays, so the collector need not look at it again.
+
+    Else a full collection in the middle of a call walks the objects of every module, which takes 85 ms. Serve
+    does this for its replicas; other actors have to.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def keep_grpc_on_loopback() -> None:

@@ -14,7 +14,7 @@ from ray.exceptions import RayError
 
 from actors import NAMESPACE, RECORDER
 from actors.named import NamedActor
-from actors.node import refuse_several_nodes
+from actors.node import freeze_objects, refuse_several_nodes
 from engine.call.record import put_record, record_of
 from engine.call.recording import NotRecorded
 from engine.call.tape import Block
@@ -50,6 +50,7 @@ class Recorder:
         self._metrics = CallMetrics()
         self._listing: set[asyncio.Task[None]] = set()
         self._house = asyncio.create_task(self._keep_house())
+        freeze_objects()
 
     async def _keep_house(self) -> None:
         """Every hour, remove what has passed its time."""

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("parley.call")
 _LOST = (RayError, RayServeException, RpcError)
 """What a handle raises when its replica fails; gRPC, which is beneath, lets its own errors by."""
+_UNANSWERED = "Unexpected error (StatusCode."
+"""How Serve's RuntimeError begins when a replica that goes does not say whether it took the request."""
 
 
 class LocalStt:
@@ -117,6 +119,11 @@ def _mapped_errors(kind: str) -> Iterator[None]:
         # Through Ray it is a RayError too, whose text is a traceback; `cause` is the error itself.
         raise getattr(error, "cause", error) from None
     except _LOST as error:
+        raise ProviderUnavailable(f"{kind}: {_line(error)}", provider="local") from error
+    except RuntimeError as error:
+        # No type of its own, and a RuntimeError is what our mistakes raise too: those stay what they are.
+        if not str(error).startswith(_UNANSWERED):
+            raise
         raise ProviderUnavailable(f"{kind}: {_line(error)}", provider="local") from error
 
 

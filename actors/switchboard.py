@@ -21,6 +21,7 @@ from ray.exceptions import RayError
 
 from actors import NAMESPACE, SWITCHBOARD
 from actors.call import CallActor
+from actors.node import freeze_objects
 from actors.recorder import recorder
 from engine.config import settings
 from engine.errors import NoCapacity, TokenRefused
@@ -97,6 +98,7 @@ class Switchboard:
         self._learning_until = 0.0
         self._tasks = [asyncio.create_task(self._refill()), asyncio.create_task(self._reap())]
         self._adopt_actors()
+        freeze_objects()
 
     # Admission
 

@@ -29,7 +29,7 @@ COVERAGE_WEIGHT = 0.5
 NO_CONTENT = 0.6
 """Stands in for coverage where there is none to measure; cosine alone then decides."""
 EMBED_BATCH = 32
-"""Passages embedded and written at once, so that a long document lets the queries of calls in between."""
+"""Passages embedded and written at once, a request to a vendor. What is local cuts them smaller by itself."""
 MAX_QUERY_CHARS = 1000
 EMBED_S = 1.0
 """Longer, and the words alone decide: whoever asks waits for two seconds at most."""
