@@ -6,6 +6,7 @@ model on the network, and scikit-learn, which the library wants for distances th
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ PIECE_CHARS = 400
 """Of documents, embedded at once: the longest that a caller's query waits for.
 
 One passage of 60 words, or four of 15, take 30 ms on one thread; the 32 that an upload sends take 150 to 600.
-It is a fifth to two fifths slower for that, but nobody waits for it.
+It is a fifth to two fifths slower for that, but nobody waits for it. On a GPU they go together.
 """
 
 
@@ -42,6 +43,7 @@ class SentenceTransformerEmbedder:
             raise WeightsError(f"the model in {folder} does not say how long its vectors are: use another")
         self._dimension = int(dimension)
         self._thread = CallersFirst("embedder")
+        self._piece_chars = PIECE_CHARS if device == "cpu" else math.inf
 
     @property
     def dimension(self) -> int:
@@ -58,7 +60,7 @@ class SentenceTransformerEmbedder:
         """
         run = self._thread.first if role == "query" else self._thread.later
         vectors: list[list[float]] = []
-        for piece in _pieces(texts):
+        for piece in _pieces(texts, self._piece_chars):
             vectors += await run(self.embed_now, piece, role)
         return vectors
 
@@ -79,12 +81,12 @@ class SentenceTransformerEmbedder:
         self._thread.close()
 
 
-def _pieces(texts: Sequence[str]) -> Iterator[list[str]]:
-    """The texts in order, as many together as have PIECE_CHARS; one that is longer goes alone."""
+def _pieces(texts: Sequence[str], most_chars: float) -> Iterator[list[str]]:
+    """The texts in order, as many together as have so many characters; one that is longer goes alone."""
     piece: list[str] = []
     size = 0
     for text in texts:
-        if piece and size + len(text) > PIECE_CHARS:
+        if piece and size + len(text) > most_chars:
             yield piece
             piece, size = [], 0
         piece.append(text)
