@@ -179,7 +179,10 @@ class Dialog:
 
     def yield_floor(self, now: float) -> None:
         """A real turn over the agent: drop what was not heard."""
-        self.voice.cut(self.turn)
+        if self.voice.spoken:
+            self._end_reply(now)
+        else:
+            self.voice.cut(self.turn)
         self.do(cmd.FlushPlayout())
         self.enter(Phase.PAUSED, now)
 
@@ -306,17 +309,22 @@ class Dialog:
         """When everything was heard: listen again, or hang up after a goodbye."""
         if self.phase is not Phase.SPEAKING or not self.voice.spoken:
             return
-        if self.voice.answering is not None:
-            self.voice.answering.stamp("heard_until", now)
-        reply = self.voice.close(self.turn)
-        if reply is not None:
-            failures.note_end(self, reply)
+        reply = self._end_reply(now)
         if reply is not None and reply.then is Then.HANG_UP:
             self._finish("agent ended the call")
             return
         self.enter(Phase.HEARING if self.talking else Phase.LISTENING, now)
         if self.keypad.ready:
             keypad.commit(self, now)
+
+    def _end_reply(self, now: float) -> Reply | None:
+        """The caller heard all of it."""
+        if self.voice.answering is not None:
+            self.voice.answering.stamp("heard_until", now)
+        reply = self.voice.close(self.turn)
+        if reply is not None:
+            failures.note_end(self, reply)
+        return reply
 
     def take_failure(self, event: ev.Failed, now: float) -> None:
         failures.take(self, event, now)

@@ -68,7 +68,8 @@ def take_transcript(dialog: Dialog, event: Transcribed, now: float) -> None:
         keypad.commit_with(dialog, event.transcript, now)
         return
     if dialog.phase is Phase.INTERRUPTED:
-        if is_listening(event.transcript):
+        answers = bool(text) and dialog.voice.heard_out
+        if is_listening(event.transcript) and not answers:
             dialog.resume(now)
             return
         said_before = dialog.voice.unheard_question

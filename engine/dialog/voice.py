@@ -9,11 +9,12 @@ from engine.dialog.answering import Answerer
 from engine.dialog.attempt import Attempt
 from engine.dialog.events import PieceHeard, PieceStarted
 from engine.dialog.piece import Piece
-from engine.dialog.reply import Reply
+from engine.dialog.reply import Reply, Then
 from engine.dialog.scribe import Scribe
 
 UNHEARD_SAMPLES = 1_600
-"""200 ms at 8,000 Hz: who goes on so soon had not finished, only paused for long."""
+"""200 ms at 8,000 Hz: who goes on so soon had not finished, only paused for long; and who speaks so shortly
+before the end answers what was said."""
 
 
 class Voice:
@@ -35,6 +36,15 @@ class Voice:
     def spoken(self) -> bool:
         """Whether the current reply was heard to its end."""
         return self.reply is not None and self.reply.spoken
+
+    @property
+    def heard_out(self) -> bool:
+        """Whether nothing more of the reply is to come that matters: what the caller says now is no listener's
+        sound. Of a goodbye an "okay" asks nothing."""
+        reply = self.reply
+        if reply is None or reply.then is Then.HANG_UP:
+            return False
+        return reply.made and reply.unheard_samples < UNHEARD_SAMPLES
 
     @property
     def unheard_question(self) -> str:

@@ -222,6 +222,47 @@ class TestInterruption:
         assert speaking.all(cmd.ResumePlayout)
         assert not speaking.all(cmd.FlushPlayout)
 
+    def end_under(self, bench: Bench, unheard: int) -> None:
+        """The caller begins to speak when so many samples of what the agent says are not heard."""
+        piece = bench.last(cmd.Play).piece
+        bench.feed(ev.CallerSpoke(20 * SECOND))
+        if not unheard:
+            bench.feed(ev.PieceFinished(piece))
+        held = (ev.PieceHeard(piece, SECOND - unheard, SECOND),) if unheard else ()
+        bench.feed(ev.PlayoutHeld(held))
+
+    @pytest.mark.parametrize("unheard", [0, 1_599])
+    def test_a_yes_as_the_agent_ends_is_an_answer(self, bench: Bench, unheard: int) -> None:
+        bench.ask("I need an appointment.", "Would you like to come on Monday?")
+        bench.sleep(UNSURE_S)
+        self.end_under(bench, unheard)
+        bench.pause("Yes.", at=21 * SECOND)
+        bench.sleep(1.2)
+        assert [data["text"] for data in bench.appended("turn_ended")] == ["I need an appointment.", "Yes."]
+        assert bench.appended("heard")[-1]["interrupted"] is bool(unheard)
+
+    def test_a_yes_before_the_end_is_a_listener_s(self, bench: Bench) -> None:
+        bench.ask("When do you open?", "Would you like to come on Monday?")
+        self.end_under(bench, 1_600)
+        bench.pause("Yes.", at=21 * SECOND)
+        bench.expect(Phase.SPEAKING)
+
+    def test_a_cough_as_the_agent_ends_is_forgotten(self, bench: Bench) -> None:
+        bench.ask("When do you open?", "Would you like to come on Monday?")
+        self.end_under(bench, 0)
+        bench.pause("", at=21 * SECOND)
+        bench.expect(Phase.LISTENING)
+
+    def test_an_okay_as_a_goodbye_ends_does_not_keep_the_line_open(self) -> None:
+        bench = Bench(AGENT.model_copy(update={"turn_taking": TurnTaking(closing_interruptible=True)}))
+        bench.greet()
+        bench.say("Goodbye.")
+        bench.speak_all()
+        bench.sleep(0.3)
+        self.end_under(bench, 0)
+        bench.pause("Okay.", at=21 * SECOND)
+        bench.expect(Phase.ENDED)
+
     def heard_as(self, bench: Bench, text: str, avg_logprob: float) -> None:
         bench.now += 0.144
         bench.feed(ev.CallerPaused(21 * SECOND, 144.0))
