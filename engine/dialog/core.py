@@ -259,6 +259,9 @@ class Dialog:
         """Say a phrase of the agent's own accord."""
         self.drop_attempt()
         self.said_before = ""
+        if self.talking:
+            # The edge would hold it, and lets nothing go on while it hears sound, however long that is.
+            reply.interruptible = False
         self.voice.begin(reply, None)
         self.enter(Phase.SPEAKING, now)
         self.do(*self.answerer.synthesise(reply))

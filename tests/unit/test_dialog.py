@@ -722,6 +722,24 @@ def test_a_closing_may_be_made_interruptible() -> None:
     assert not bench.all(cmd.HangUp)
 
 
+@pytest.mark.parametrize("why", ["limit", "dismissed"])
+def test_last_words_are_heard_by_who_is_talking_when_they_come(why: str) -> None:
+    """The edge holds what may be interrupted while the caller speaks, and only the core lets it go on."""
+    bench = Bench(AGENT.model_copy(update={"turn_taking": TurnTaking(closing_interruptible=True)}))
+    bench.greet()
+    bench.dialog.timers.cancel("silence")
+    bench.sleep(500)
+    bench.feed(ev.CallerSpoke(500 * SECOND))
+    if why == "limit":
+        bench.sleep(101)
+    else:
+        bench.feed(ev.Dismissed())
+    bench.speak_all()
+    assert not bench.last(cmd.Play).interruptible
+    bench.finish_all()
+    bench.expect(Phase.ENDED)
+
+
 def test_last_words_do_not_wait_for_an_edge_that_says_nothing(bench: Bench) -> None:
     bench.ask("When do you open?", "At nine.")
     bench.feed(ev.Dismissed())
