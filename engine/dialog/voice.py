@@ -39,8 +39,10 @@ class Voice:
 
     @property
     def heard_out(self) -> bool:
-        """Whether nothing more of the reply is to come that matters: what the caller says now is no listener's
-        sound. Of a goodbye an "okay" asks nothing."""
+        """Whether what the caller says now answers the reply: nothing that matters of it is still to come.
+
+        After a goodbye there is nothing to answer.
+        """
         reply = self.reply
         if reply is None or reply.then is Then.HANG_UP:
             return False
@@ -97,7 +99,11 @@ class Voice:
             self._out += self._answerer.synthesise(reply)
 
     def note_started(self, event: PieceStarted) -> None:
-        if self.answering is not None and self.reply is not None and self.reply.piece(event.piece):
+        """The first byte of an answer; what begins when some of it was heard is a later part."""
+        reply = self.reply
+        if self.answering is None or reply is None or reply.piece(event.piece) is None:
+            return
+        if not reply.heard_samples:
             self.answering.stamp("first_byte", self._scribe.monotonic(event.unix_ms))
 
     def note_finished(self, part: str) -> None:

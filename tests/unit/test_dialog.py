@@ -875,6 +875,31 @@ def test_the_timeline_of_a_turn_is_told_in_order(bench: Bench) -> None:
     assert set(order) < set(stamps)
 
 
+def test_only_the_first_part_of_an_answer_is_its_first_byte(bench: Bench) -> None:
+    bench.ask("When do you open?", "We open at nine on weekdays. On Saturdays we open at ten in the morning.")
+    bench.speak_all()
+    first, second = (play.piece for play in bench.all(cmd.Play)[1:])
+    at = bench.now
+    bench.feed(ev.PieceStarted(first, at * 1000))
+    bench.feed(ev.PieceStarted(second, (at + 1) * 1000))
+    bench.finish_all()
+    stamps = bench.appended("heard")[-1]["stamps"]
+    assert isinstance(stamps, dict)
+    assert stamps["first_byte"] == round(at * 1000, 1)
+
+
+def test_a_later_part_is_no_first_byte_where_nobody_told_of_the_first(bench: Bench) -> None:
+    bench.ask("When do you open?", "We open at nine on weekdays. On Saturdays we open at ten in the morning.")
+    bench.speak_all()
+    first, second = (play.piece for play in bench.all(cmd.Play)[1:])
+    bench.feed(ev.PieceFinished(first))
+    bench.feed(ev.PieceStarted(second, bench.now * 1000))
+    bench.finish_all()
+    stamps = bench.appended("heard")[-1]["stamps"]
+    assert isinstance(stamps, dict)
+    assert "first_byte" not in stamps
+
+
 def test_agents_are_values() -> None:
     assert AgentConfig(id="a", company_id="c") == AgentConfig(id="a", company_id="c")
 
