@@ -14,6 +14,7 @@ from engine.dialog.speculation import Speculation
 from engine.dialog.table import TABLE, Phase
 from engine.dialog.timers import Timers
 from engine.dialog.voice import Voice
+from engine.providers.base import SAMPLE_RATE_HZ
 from models import AgentConfig
 
 
@@ -49,6 +50,8 @@ class Dialog:
         self.keypad = keypad.Keypad()
         self.talking = False
         """Whether the caller is heard at this moment, in whatever phase."""
+        self._spoke = (0, 0.0)
+        """At which sample that began, and when it was told."""
         self.said_before = ""
         """Words of this turn whose audio is gone: its first half, when its actor died."""
         self.unheard_turns = 0
@@ -74,8 +77,9 @@ class Dialog:
     def handle(self, event: ev.Event, now: float) -> list[cmd.Command]:
         """What to do about an event; an event without a row in the table asks for nothing."""
         match event:
-            case ev.CallerSpoke():
+            case ev.CallerSpoke(at):
                 self.talking = True
+                self._spoke = (at, now)
             case ev.CallerPaused():
                 self.talking = False
         handler = TABLE.get((type(event), self.phase))
@@ -147,12 +151,18 @@ class Dialog:
 
     def cancel_attempt(self, event: ev.CallerSpoke, now: float) -> None:
         self.drop_attempt()
+        self.timers.set("unbroken", now + pause.UNBROKEN_S[self.phase])
 
     def ignore_overlap(self, event: ev.CallerPaused, now: float) -> None:
         self.do(cmd.EndUtterance())
 
     def attempt_answer(self, event: ev.CallerPaused, now: float) -> None:
         pause.begin(self, event, now)
+
+    def heard_through(self, now: float) -> int:
+        """About which sample of the speech that goes on is heard by now; the edge tells only of a pause."""
+        at, since = self._spoke
+        return at + round((now - since) * SAMPLE_RATE_HZ)
 
     def new_attempt(self, through: int, stamps: dict[str, float]) -> Attempt:
         self._attempts += 1
@@ -277,6 +287,8 @@ class Dialog:
             self.attempt = None
             self.said_before = ""  # until here the turn may be taken back, and needs it again
             self.voice.begin(attempt.reply, attempt)
+            if attempt.unbroken and self.talking:
+                attempt.reply.interruptible = False  # it would be held until the noise ends
             # Who is talking by now is talking over it: the edge holds it as soon as it arrives.
             talked_over = self.talking and attempt.reply.interruptible
             self.enter(Phase.INTERRUPTED if talked_over else Phase.SPEAKING, now)
@@ -339,7 +351,7 @@ class Dialog:
             match name:
                 case "commit":
                     pause.commit_if_over(self, now)
-                case "filler" if not self._answer_is_near():
+                case "filler" if not self.talking and not self._answer_is_near():
                     self.voice.filler = self.answerer.phrase(
                         Kind.FILLER, self.agent.phrases.filler, Then.WAIT
                     )
@@ -353,6 +365,8 @@ class Dialog:
                     keypad.commit(self, now)
                 case "attempt":
                     pause.listen(self, now)
+                case "unbroken":
+                    pause.take_unbroken(self, now)
                 case "limit":
                     closing.say_last(self, self.agent.phrases.time_limit, now)
                 case "last words":
@@ -380,8 +394,10 @@ class Dialog:
     def enter(self, phase: Phase, now: float) -> None:
         """Change the phase; timers that belong to a phase end with it."""
         self.phase = phase
-        for name in ("commit", "filler", "silence"):
+        for name in ("commit", "filler", "silence", "unbroken"):
             self.timers.cancel(name)
+        if phase in pause.UNBROKEN_S:
+            self.timers.set("unbroken", now + pause.UNBROKEN_S[phase])
         if phase is Phase.HEARING:
             self._asked_still_there = False
         if phase is Phase.LISTENING:

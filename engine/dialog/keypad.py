@@ -82,11 +82,13 @@ def commit(dialog: Dialog, now: float) -> None:
 
 def commit_with(dialog: Dialog, said: Transcript, now: float) -> None:
     """A turn of what was said and the keys; nothing is added to it later."""
-    through = dialog.attempt.through if dialog.attempt is not None else dialog.through
+    before = dialog.attempt
+    through = before.through if before is not None else dialog.through
     dialog.silence_agent()
     dialog.drop_attempt()
     attempt = dialog.attempt = dialog.new_attempt(through, {"speech_end": now, "pause": now})
     attempt.by_keys = True
+    attempt.unbroken = before is not None and before.unbroken
     attempt.transcript = replace(said, text=f"{said.text} {dialog.keypad.take()}".strip())
     dialog.do(*dialog.answerer.plan(attempt))
     dialog.commit(attempt, now)

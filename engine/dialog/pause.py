@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from engine.dialog.attempt import Attempt
     from engine.dialog.core import Dialog
 
+UNBROKEN_S = {Phase.INTERRUPTED: 4.0, Phase.HEARING: 30.0}
+"""Sound in which no pause is found for so long is no listener's, or not speech at all: who speaks has paused
+many times in half a minute."""
 UNHEARD_TURNS = 3
 """After so many utterances in a row without a word in them the agent says that it understood nothing."""
 
@@ -24,6 +27,7 @@ UNHEARD_TURNS = 3
 def begin(dialog: Dialog, event: CallerPaused, now: float) -> None:
     """A new attempt; its work starts at once, or when the pause has lasted as long as the load asks for."""
     dialog.drop_attempt()
+    dialog.timers.cancel("unbroken")
     end = now - event.silence_ms / 1000
     dialog.attempt = dialog.new_attempt(event.at, {"speech_end": end, "pause": now})
     if dialog.phase is Phase.HEARING:
@@ -34,6 +38,17 @@ def begin(dialog: Dialog, event: CallerPaused, now: float) -> None:
         listen(dialog, now)
     else:
         dialog.timers.set("attempt", start_at)
+
+
+def take_unbroken(dialog: Dialog, now: float) -> None:
+    """Sound that does not pause: over the agent it takes the floor, else it is heard as if it had ended."""
+    if dialog.phase is Phase.INTERRUPTED:
+        _take_floor(dialog, now)
+        dialog.enter(Phase.HEARING, now)
+        return
+    begin(dialog, CallerPaused(dialog.heard_through(now), 0.0), now)
+    assert dialog.attempt is not None
+    dialog.attempt.unbroken = True
 
 
 def listen(dialog: Dialog, now: float) -> None:
@@ -72,10 +87,7 @@ def take_transcript(dialog: Dialog, event: Transcribed, now: float) -> None:
         if is_listening(event.transcript) and not answers:
             dialog.resume(now)
             return
-        said_before = dialog.voice.unheard_question
-        dialog.yield_floor(now)
-        if said_before:
-            dialog.take_turn_back(said_before)
+        _take_floor(dialog, now)
     elif not text and not dialog.said_before:
         _hear_nothing(dialog, now)
         return
@@ -83,6 +95,14 @@ def take_transcript(dialog: Dialog, event: Transcribed, now: float) -> None:
     dialog.do(*dialog.answerer.plan(attempt))
     _ask_witnesses(dialog, attempt, now)
     commit_if_over(dialog, now)
+
+
+def _take_floor(dialog: Dialog, now: float) -> None:
+    """A turn over the agent; where nothing of the answer was heard, the turn that it answers goes on."""
+    said_before = dialog.voice.unheard_question
+    dialog.yield_floor(now)
+    if said_before:
+        dialog.take_turn_back(said_before)
 
 
 def _ask_witnesses(dialog: Dialog, attempt: Attempt, now: float) -> None:
@@ -140,7 +160,7 @@ def _hear_nothing(dialog: Dialog, now: float) -> None:
     dialog.do(cmd.EndUtterance())
     dialog.unheard_turns += 1
     if dialog.unheard_turns < UNHEARD_TURNS:
-        dialog.enter(Phase.LISTENING, now)
+        dialog.enter(Phase.HEARING if dialog.talking else Phase.LISTENING, now)
         return
     dialog.unheard_turns = 0
     dialog.say(dialog.answerer.phrase(Kind.NOT_HEARD, dialog.agent.phrases.not_heard), now)

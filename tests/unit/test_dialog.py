@@ -198,6 +198,67 @@ def test_noise_is_forgotten(bench: Bench) -> None:
     assert not bench.appended("turn_ended")
 
 
+class TestUnbroken:
+    """A television, music on hold: sound in which the edge finds no pause."""
+
+    def hear(self, bench: Bench, seconds: float, text: str) -> None:
+        bench.sleep(seconds)
+        attempt = bench.last(cmd.Transcribe).attempt
+        bench.feed(ev.Transcribed(attempt, Transcript(text)))
+        bench.feed(ev.Scored(attempt, 0.95))
+        bench.feed(ev.WordsScored(attempt, 0.9))
+
+    def test_it_is_heard_as_if_the_caller_had_paused_and_answered_aloud(self, bench: Bench) -> None:
+        bench.feed(ev.CallerSpoke(10 * SECOND))
+        bench.sleep(29.9)
+        assert not bench.all(cmd.Transcribe)
+        self.hear(bench, 0.2, "When do you open?")
+        bench.know()
+        bench.sleep(0.3)
+        turn = bench.appended("turn_ended")[-1]
+        assert turn["text"] == "When do you open?"
+        assert turn["through"] == 40 * SECOND
+        bench.sleep(3)
+        assert AGENT.phrases.filler not in [c.text for c in bench.all(cmd.Synthesise)], "it would be held"
+        bench.generate("At nine.")
+        bench.speak_all()
+        bench.expect(Phase.SPEAKING)
+        assert not bench.last(cmd.Play).interruptible, "the edge would hold it for ever"
+        bench.finish_all()
+        bench.expect(Phase.HEARING)
+
+    def test_when_it_ends_meanwhile_the_answer_is_as_any_other(self, bench: Bench) -> None:
+        bench.feed(ev.CallerSpoke(10 * SECOND))
+        self.hear(bench, 30, "When do you open?")
+        bench.know()
+        bench.feed(ev.CallerPaused(40 * SECOND, 64.0))
+        bench.generate("At nine.")
+        bench.speak_all()
+        bench.sleep(0.3)
+        bench.expect(Phase.SPEAKING)
+        assert bench.last(cmd.Play).interruptible
+
+    def test_noise_without_words_is_told_the_caller(self, bench: Bench) -> None:
+        bench.feed(ev.CallerSpoke(10 * SECOND))
+        for _ in range(3):
+            bench.expect(Phase.HEARING)
+            self.hear(bench, 30, "")
+        bench.speak_all()
+        assert bench.played_text()[-1] == AGENT.phrases.not_heard
+        assert not bench.last(cmd.Play).interruptible
+
+    def test_keys_in_it_are_a_turn_that_is_answered_aloud(self, bench: Bench) -> None:
+        bench.feed(ev.CallerSpoke(10 * SECOND))
+        for digit in "42#":
+            bench.feed(ev.DigitPressed(digit))
+        self.hear(bench, 30, "")
+        assert bench.appended("turn_ended")[-1]["text"] == "4 2"
+        bench.know()
+        bench.generate("Thank you.")
+        bench.speak_all()
+        bench.expect(Phase.SPEAKING)
+
+
 def test_after_three_utterances_without_a_word_the_agent_asks_again(bench: Bench) -> None:
     for n in range(3):
         bench.say("", at=(10 + 2 * n) * SECOND)
@@ -281,6 +342,42 @@ class TestInterruption:
     ) -> None:
         self.heard_as(speaking, text, avg_logprob)
         assert speaking.all(cmd.FlushPlayout)
+
+    def test_sound_that_does_not_pause_takes_the_floor(self, speaking: Bench) -> None:
+        speaking.sleep(3.9)
+        speaking.expect(Phase.INTERRUPTED)
+        speaking.sleep(0.2)
+        speaking.expect(Phase.HEARING)
+        assert speaking.all(cmd.FlushPlayout)
+        assert speaking.appended("heard")[-1]["interrupted"] is True
+        speaking.pause("And on Sundays, are you open then?", at=26 * SECOND)
+        assert speaking.last(cmd.Transcribe)
+        speaking.sleep(0.3)
+        assert speaking.appended("turn_ended")[-1]["text"] == "And on Sundays, are you open then?"
+
+    def test_a_pause_over_the_agent_is_waited_out_and_who_goes_on_has_as_long_again(
+        self, speaking: Bench
+    ) -> None:
+        speaking.sleep(3)
+        speaking.feed(ev.CallerPaused(23 * SECOND, 144.0))
+        speaking.sleep(3)
+        speaking.expect(Phase.INTERRUPTED)
+        speaking.feed(ev.CallerSpoke(26 * SECOND))
+        speaking.sleep(3.9)
+        speaking.expect(Phase.INTERRUPTED)
+        speaking.sleep(0.2)
+        speaking.expect(Phase.HEARING)
+
+    def test_noise_over_an_answer_of_which_nothing_was_heard_does_not_lose_the_question(
+        self, bench: Bench
+    ) -> None:
+        bench.ask("When do you open?", "We open at nine on weekdays and at ten on Saturdays.")
+        bench.feed(ev.CallerSpoke(20 * SECOND))
+        bench.feed(ev.PlayoutHeld((ev.PieceHeard(bench.last(cmd.Play).piece, 0, SECOND),)))
+        bench.sleep(5)
+        bench.pause("", at=25 * SECOND)
+        assert len(bench.all(cmd.Retrieve)) == 2
+        assert bench.last(cmd.Retrieve).query == "When do you open?"
 
     def test_a_real_turn_drops_the_rest_and_is_answered(self, speaking: Bench) -> None:
         speaking.pause("And on Sundays, are you open then?", at=21 * SECOND)
