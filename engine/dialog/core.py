@@ -80,6 +80,7 @@ class Dialog:
             case ev.CallerSpoke(at):
                 self.talking = True
                 self._spoke = (at, now)
+                self.keypad.said = None  # it is part of what is said now
             case ev.CallerPaused():
                 self.talking = False
         handler = TABLE.get((type(event), self.phase))
@@ -155,6 +156,11 @@ class Dialog:
 
     def ignore_overlap(self, event: ev.CallerPaused, now: float) -> None:
         self.do(cmd.EndUtterance())
+
+    def keep_for_next(self, event: ev.CallerPaused, now: float) -> None:
+        attempt = self.attempt
+        if attempt is not None and attempt.by_keys and self._spoke[0] > attempt.through:
+            self.keypad.said = event
 
     def attempt_answer(self, event: ev.CallerPaused, now: float) -> None:
         pause.begin(self, event, now)
@@ -293,7 +299,7 @@ class Dialog:
             talked_over = self.talking and attempt.reply.interruptible
             self.enter(Phase.INTERRUPTED if talked_over else Phase.SPEAKING, now)
             self.voice.play(attempt.reply, self.turn)
-            if not talked_over:
+            if not talked_over and not attempt.by_keys:
                 self.do(cmd.EndUtterance())
         elif self.phase is Phase.THINKING and self.voice.filler is not None and self.voice.filler.made:
             # Whole, or not at all: the answer that follows may cut what is still to come of it.
@@ -329,8 +335,7 @@ class Dialog:
             self._finish("agent ended the call")
             return
         self.enter(Phase.HEARING if self.talking else Phase.LISTENING, now)
-        if self.keypad.ready:
-            keypad.commit(self, now)
+        keypad.go_on(self, now)
 
     def _end_reply(self, now: float) -> Reply | None:
         """The caller heard all of it."""

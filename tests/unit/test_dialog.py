@@ -7,6 +7,7 @@ import pytest
 from engine.dialog import commands as cmd
 from engine.dialog import events as ev
 from engine.dialog.core import Dialog
+from engine.dialog.recovery import move_to_new_edge
 from engine.dialog.table import RULES, TABLE, Phase
 from engine.providers.base import Transcript
 from models import AgentConfig, TurnTaking
@@ -253,6 +254,7 @@ class TestUnbroken:
             bench.feed(ev.DigitPressed(digit))
         self.hear(bench, 30, "")
         assert bench.appended("turn_ended")[-1]["text"] == "4 2"
+        assert bench.all(cmd.EndUtterance)
         bench.know()
         bench.generate("Thank you.")
         bench.speak_all()
@@ -648,6 +650,84 @@ class TestKeypad:
         bench.pause("And when do you open?", at=22 * SECOND)
         bench.sleep(1.2)
         assert self.turns(bench) == ["4 2", "And when do you open?"]
+
+    def answer_keys(self, bench: Bench) -> None:
+        bench.know()
+        bench.generate("Thank you.")
+        bench.speak_all()
+
+    def test_words_sent_with_the_keys_are_not_heard_again(self, bench: Bench) -> None:
+        bench.feed(ev.CallerSpoke(10 * SECOND))
+        self.press(bench, "42#")
+        bench.now += 1
+        bench.pause("My customer number is")
+        assert bench.all(cmd.EndUtterance), "before the caller can go on"
+        turn = next(c for c in bench.all(cmd.Append) if c.kind == "turn_ended")
+        assert bench.log.index(turn) < bench.log.index(bench.last(cmd.EndUtterance))
+
+    def test_what_was_begun_and_ended_while_the_agent_thought_about_keys_is_kept(self, bench: Bench) -> None:
+        self.press(bench, "42#")
+        ended = len(bench.all(cmd.EndUtterance))
+        bench.feed(ev.CallerSpoke(20 * SECOND))
+        bench.feed(ev.CallerPaused(22 * SECOND, 64.0))
+        self.answer_keys(bench)
+        bench.expect(Phase.SPEAKING)
+        assert len(bench.all(cmd.EndUtterance)) == ended
+        bench.finish_all()
+        attempt = bench.last(cmd.Transcribe).attempt
+        bench.feed(ev.Transcribed(attempt, Transcript("And when do you open?")))
+        bench.sleep(1.2)
+        assert self.turns(bench) == ["4 2", "And when do you open?"]
+        assert bench.appended("turn_ended")[-1]["through"] == 22 * SECOND
+
+    def test_keys_that_wait_for_the_agent_take_what_was_said_with_them(self) -> None:
+        bench = Bench(AGENT.model_copy(update={"turn_taking": TurnTaking(interruptible=False)}))
+        bench.greet()
+        self.press(bench, "42#")
+        bench.feed(ev.CallerSpoke(20 * SECOND))
+        bench.feed(ev.CallerPaused(22 * SECOND, 64.0))
+        self.answer_keys(bench)
+        self.press(bench, "7#")
+        bench.finish_all()
+        bench.feed(ev.Transcribed(bench.last(cmd.Transcribe).attempt, Transcript("Extension")))
+        assert self.turns(bench) == ["4 2", "Extension 7"]
+
+    def test_who_goes_on_after_the_keys_says_it_all_in_one_turn(self, bench: Bench) -> None:
+        self.press(bench, "42#")
+        bench.feed(ev.CallerSpoke(20 * SECOND))
+        bench.feed(ev.CallerPaused(22 * SECOND, 64.0))
+        self.answer_keys(bench)
+        bench.feed(ev.CallerSpoke(24 * SECOND))
+        bench.pause("When do you open? On Monday?", at=26 * SECOND)
+        bench.sleep(1.2)
+        assert self.turns(bench) == ["4 2", "When do you open? On Monday?"]
+        asked = len(bench.all(cmd.Transcribe))
+        bench.know()
+        bench.generate("At nine.")
+        bench.speak_all()
+        bench.finish_all()
+        bench.expect(Phase.LISTENING)
+        assert len(bench.all(cmd.Transcribe)) == asked
+
+    @pytest.mark.parametrize("ends", [True, False])
+    def test_further_keys_keep_what_is_being_said(self, bench: Bench, ends: bool) -> None:
+        self.press(bench, "42#")
+        bench.feed(ev.CallerSpoke(20 * SECOND))
+        if ends:
+            bench.feed(ev.CallerPaused(22 * SECOND, 64.0))
+        ended = len(bench.all(cmd.EndUtterance))
+        self.press(bench, "7#")
+        assert len(bench.all(cmd.EndUtterance)) == ended
+
+    def test_a_new_edge_while_the_agent_thinks_about_keys_is_nothing_said(self, bench: Bench) -> None:
+        bench.ask("When do you open?", "At nine.")
+        bench.finish_all()
+        self.press(bench, "42#")
+        bench.run(move_to_new_edge(bench.dialog, 30 * SECOND, bench.now))
+        asked = len(bench.all(cmd.Transcribe))
+        self.answer_keys(bench)
+        bench.finish_all()
+        assert len(bench.all(cmd.Transcribe)) == asked
 
     def test_a_filler_does_not_stay_held(self, bench: Bench) -> None:
         bench.say("When do you open?")
