@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.dialog import closing, failures, keypad, pause
+from engine.dialog import closing, failures, filler, keypad, pause
 from engine.dialog import commands as cmd
 from engine.dialog import events as ev
 from engine.dialog.answering import Answerer
@@ -14,7 +14,6 @@ from engine.dialog.speculation import Speculation
 from engine.dialog.table import TABLE, Phase
 from engine.dialog.timers import Timers
 from engine.dialog.voice import Voice
-from engine.providers.base import SAMPLE_RATE_HZ
 from models import AgentConfig
 
 
@@ -50,8 +49,8 @@ class Dialog:
         self.keypad = keypad.Keypad()
         self.talking = False
         """Whether the caller is heard at this moment, in whatever phase."""
-        self._spoke = (0, 0.0)
-        """At which sample that began, and when it was told."""
+        self.spoke = (0, 0.0)
+        """At which sample the caller's latest speech began, and when that was told."""
         self.said_before = ""
         """Words of this turn whose audio is gone: its first half, when its actor died."""
         self.unheard_turns = 0
@@ -79,7 +78,7 @@ class Dialog:
         match event:
             case ev.CallerSpoke(at):
                 self.talking = True
-                self._spoke = (at, now)
+                self.spoke = (at, now)
                 self.keypad.said = None  # it is part of what is said now
             case ev.CallerPaused():
                 self.talking = False
@@ -128,7 +127,7 @@ class Dialog:
 
     def reopen_turn(self, event: ev.CallerSpoke, now: float) -> None:
         """The turn was not over after all: the same turn goes on, and nothing of an answer was heard."""
-        self.drop_filler()
+        filler.drop(self)
         attempt = self.attempt
         if attempt is not None and attempt.by_keys:
             return  # keys are a turn for themselves: what is said now is the next one
@@ -158,17 +157,10 @@ class Dialog:
         self.do(cmd.EndUtterance())
 
     def keep_for_next(self, event: ev.CallerPaused, now: float) -> None:
-        attempt = self.attempt
-        if attempt is not None and attempt.by_keys and self._spoke[0] > attempt.through:
-            self.keypad.said = event
+        keypad.keep(self, event)
 
     def attempt_answer(self, event: ev.CallerPaused, now: float) -> None:
         pause.begin(self, event, now)
-
-    def heard_through(self, now: float) -> int:
-        """About which sample of the speech that goes on is heard by now; the edge tells only of a pause."""
-        at, since = self._spoke
-        return at + round((now - since) * SAMPLE_RATE_HZ)
 
     def new_attempt(self, through: int, stamps: dict[str, float]) -> Attempt:
         self._attempts += 1
@@ -215,7 +207,7 @@ class Dialog:
         attempt.stamp("confirmed", now)
         self.history.append(Exchange(caller=attempt.transcript.text, agent="", facts=attempt.facts))
         self.enter(Phase.THINKING, now)
-        self.timers.set("filler", attempt.speech_end + self.agent.turn_taking.filler_after_ms / 1000)
+        filler.expect(self, attempt.speech_end)
         self.do(*self._scribe.turn_ended(self.turn, attempt), *self.answerer.synthesise_next(attempt))
         self.release(now)
 
@@ -356,11 +348,8 @@ class Dialog:
             match name:
                 case "commit":
                     pause.commit_if_over(self, now)
-                case "filler" if not self.talking and not self._answer_is_near():
-                    self.voice.filler = self.answerer.phrase(
-                        Kind.FILLER, self.agent.phrases.filler, Then.WAIT
-                    )
-                    self.do(*self.answerer.synthesise(self.voice.filler))
+                case filler.LATE | filler.STALLED:
+                    filler.come_due(self, name, now)
                 case "silence" if self._asked_still_there:
                     closing.say_last(self, self.agent.phrases.closing, now)
                 case "silence":
@@ -377,20 +366,10 @@ class Dialog:
                 case "last words":
                     closing.close(self, now)
 
-    def _answer_is_near(self) -> bool:
-        """Whether its words are there and only their audio is missing: a filler would delay them."""
-        return self.attempt is not None and self.attempt.reply is not None and bool(self.attempt.reply.pieces)
-
     def silence_agent(self) -> None:
         """Drop what was not heard of what is being said."""
         if self.voice.reply is not None:
             self.voice.cut(self.turn)
-            self.do(cmd.FlushPlayout())
-
-    def drop_filler(self) -> None:
-        """The edge has held it: nothing else would be heard behind it."""
-        if self.voice.filler is not None:
-            self.voice.filler = None
             self.do(cmd.FlushPlayout())
 
     def collect_digit(self, event: ev.DigitPressed, now: float) -> None:
@@ -399,7 +378,7 @@ class Dialog:
     def enter(self, phase: Phase, now: float) -> None:
         """Change the phase; timers that belong to a phase end with it."""
         self.phase = phase
-        for name in ("commit", "filler", "silence", "unbroken"):
+        for name in ("commit", *filler.TIMERS, "silence", "unbroken"):
             self.timers.cancel(name)
         if phase in pause.UNBROKEN_S:
             self.timers.set("unbroken", now + pause.UNBROKEN_S[phase])

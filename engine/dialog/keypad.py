@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from engine.dialog import filler
 from engine.dialog.commands import EndUtterance, ResumePlayout
 from engine.dialog.reply import Then
 from engine.dialog.table import Phase
@@ -56,7 +57,7 @@ def collect(dialog: Dialog, digit: str, now: float) -> None:
         # The edge held the audio and said how far it was heard before it told of the key.
         dialog.silence_agent()
         dialog.enter(Phase.LISTENING, now)
-    dialog.drop_filler()
+    filler.drop(dialog)
     if complete:
         commit(dialog, now)
     elif dialog.keypad:
@@ -81,6 +82,13 @@ def commit(dialog: Dialog, now: float) -> None:
             return
     said = dialog.attempt.transcript if dialog.phase is Phase.PAUSED and dialog.attempt else None
     commit_with(dialog, said or Transcript("", dialog.agent.language), now)
+
+
+def keep(dialog: Dialog, event: CallerPaused) -> None:
+    """What was said while the agent thinks about keys waits for its answer to them."""
+    attempt = dialog.attempt
+    if attempt is not None and attempt.by_keys and dialog.spoke[0] > attempt.through:
+        dialog.keypad.said = event
 
 
 def go_on(dialog: Dialog, now: float) -> None:

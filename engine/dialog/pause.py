@@ -12,6 +12,7 @@ from engine.dialog.endpoint import wait_ms
 from engine.dialog.events import CallerPaused, Stage, Transcribed
 from engine.dialog.reply import Kind
 from engine.dialog.table import Phase
+from engine.providers.base import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     from engine.dialog.attempt import Attempt
@@ -46,7 +47,9 @@ def take_unbroken(dialog: Dialog, now: float) -> None:
         _take_floor(dialog, now)
         dialog.enter(Phase.HEARING, now)
         return
-    begin(dialog, CallerPaused(dialog.heard_through(now), 0.0), now)
+    at, since = dialog.spoke
+    # The edge tells only of a pause which sample it was; by the clock it is nearly that.
+    begin(dialog, CallerPaused(at + round((now - since) * SAMPLE_RATE_HZ), 0.0), now)
     assert dialog.attempt is not None
     dialog.attempt.unbroken = True
 

@@ -7,10 +7,10 @@ import pytest
 from engine.dialog import commands as cmd
 from engine.dialog import events as ev
 from engine.dialog.core import Dialog
-from engine.dialog.recovery import move_to_new_edge
+from engine.dialog.recovery import move_to_new_edge, recover
 from engine.dialog.table import RULES, TABLE, Phase
 from engine.providers.base import Transcript
-from models import AgentConfig, TurnTaking
+from models import AgentConfig, CallEvent, TurnTaking
 from tests.unit.dialog_bench import AGENT, BAD, GOOD, SECOND, Bench
 
 UNSURE_S = AGENT.turn_taking.unsure_ms / 1000 - 0.144
@@ -535,6 +535,32 @@ def test_no_filler_stands_before_an_answer_whose_words_are_there(bench: Bench) -
     bench.sleep(AGENT.turn_taking.filler_after_ms / 1000)
     bench.speak_all()
     assert bench.played_text()[1:] == ["At nine."]
+
+
+def test_a_voice_that_stalls_is_no_silence(bench: Bench) -> None:
+    bench.say("When do you open?")
+    bench.know()
+    bench.generate("At nine.")
+    bench.sleep(2 * AGENT.turn_taking.filler_after_ms / 1000)
+    assert bench.last(cmd.Synthesise).text == AGENT.phrases.filler
+    bench.feed(ev.Synthesised(bench.last(cmd.Synthesise).piece, bytes(SECOND)))
+    assert bench.played_text()[-1] == AGENT.phrases.filler
+    bench.sleep(20)
+    assert [c.text for c in bench.all(cmd.Synthesise)].count(AGENT.phrases.filler) == 1
+
+
+def test_a_turn_that_a_replacement_answers_has_its_filler() -> None:
+    bench = Bench(dialog=Dialog(AGENT, call_id="c1", epoch=1, max_call_s=600.0))
+    ended = {"turn": 1, "text": "When do you open?", "through": SECOND, "language": "en"}
+    journal = [
+        CallEvent(call_id="c1", company_id="acme", seq=seq, kind=kind, at_ms=0.0, data=data)
+        for seq, (kind, data) in enumerate([("call_started", {}), ("turn_ended", ended)])
+    ]
+    bench.run(recover(bench.dialog, journal, (), bench.now, 0.0).commands)
+    bench.expect(Phase.THINKING)
+    bench.sleep(AGENT.turn_taking.filler_after_ms / 1000)
+    bench.speak_all()
+    assert bench.played_text() == [AGENT.phrases.filler]
 
 
 def test_silence_is_broken_once_and_then_the_call_ends(bench: Bench) -> None:
