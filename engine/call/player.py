@@ -14,6 +14,7 @@ from engine.audio.playout import Frame, Heard, Playout
 from engine.audio.segmenter import SpeechState
 from engine.dialog import commands as cmd
 from engine.dialog import events as ev
+from engine.providers.base import SAMPLE_RATE_HZ
 from engine.telephony.events import CarrierCommand, SendClear, SendMark, SendMedia
 
 MAX_PIECES = 256
@@ -34,8 +35,8 @@ class Player:
         self._pieces: dict[str, ev.PieceHeard] = {}
         self._withheld_until: float | None = None
         """While the caller may be beginning to speak the silence is not ended; monotonic seconds."""
-        self._unstarted: str | None = None
-        """A piece that was stopped before its first sample: it starts when the line is let go."""
+        self._unstarted: set[str] = set()
+        """Pieces that wait or were stopped before their first sample: they start when the line gets there."""
         self.interruptible = True
         """Whether speech over what plays now holds it."""
 
@@ -59,7 +60,7 @@ class Player:
             if self._withheld_until is not None and now >= self._withheld_until:
                 await self.begin()
             await self._send_due(now)
-            self._report_finished(now)
+            self._report(now)
             next_at = self._withheld_until or self._playout.next_at(now)
             self._due.clear()
             delay = None if next_at is None else max(0.0, next_at - time.monotonic())
@@ -74,21 +75,20 @@ class Player:
         if not self._playout.enqueue(play.piece, play.ulaw, now):
             return
         self._note(ev.PieceHeard(play.piece, 0, len(play.ulaw)))
+        self._unstarted.add(play.piece)
         self.interruptible = play.interruptible
         if play.interruptible and caller is SpeechState.SPEAKING:
             # The caller began while this was on its way: the actor hears of it at the same moment.
-            self._unstarted = play.piece if idle else self._unstarted
             await self.hold()
             return
         if play.interruptible and caller is SpeechState.STIRRING and idle and not self._playout.paused:
             self._playout.pause(now)
-            self._withheld_until, self._unstarted = now + WITHHELD_S, play.piece
+            self._withheld_until = now + WITHHELD_S
             self._due.set()
             return
         await self._send_due(now)
         self._due.set()
-        if idle:
-            self._tell(ev.PieceStarted(play.piece, time.time() * 1000))
+        self._report_started()
 
     @property
     def withholds(self) -> bool:
@@ -109,7 +109,7 @@ class Player:
         self._withheld_until = None
         held = tuple(map(_heard, self._playout.pause(now)))
         await self._send(SendClear())
-        self._report_finished(now)
+        self._report(now)
         self._note(*held)
         self._tell(ev.PlayoutHeld(held))
 
@@ -118,23 +118,23 @@ class Player:
         self._withheld_until = None
         self._playout.resume(time.monotonic())
         self._due.set()
-        if self._unstarted is not None:
-            self._tell(ev.PieceStarted(self._unstarted, time.time() * 1000))
-            self._unstarted = None
+        self._report_started()
 
     async def flush(self) -> None:
         """Drop all that was not heard."""
-        self._withheld_until = self._unstarted = None
+        self._withheld_until = None
         now = time.monotonic()
-        self._report_finished(now)
+        self._report(now)
+        self._unstarted.clear()
         self._note(*map(_heard, self._playout.flush(now)))
         await self._send(SendClear())
 
     def end(self) -> None:
         """The carrier is gone: tell how far the caller heard."""
-        self._withheld_until = self._unstarted = None
+        self._withheld_until = None
         now = time.monotonic()
-        self._report_finished(now)
+        self._report(now)
+        self._unstarted.clear()
         self._tell(ev.PlayoutHeld(tuple(map(_heard, self._playout.pause(now)))))
 
     async def _send_due(self, now: float) -> None:
@@ -151,11 +151,25 @@ class Player:
         if together:
             await self._send(SendMedia(together))
 
-    def _report_finished(self, now: float) -> None:
+    def _report(self, now: float) -> None:
+        """Tell what was heard to its end, and what the line got to behind it."""
         for piece in self._playout.finished(now):
             total = self._pieces[piece].total if piece in self._pieces else 1
             self._note(ev.PieceHeard(piece, total, total))
+            self._start(piece, total)
             self._tell(ev.PieceFinished(piece))
+        self._report_started()
+
+    def _report_started(self) -> None:
+        first = next(iter(self._playout.heard(time.monotonic())), None) if self._unstarted else None
+        if first is not None and (first.samples or not self._playout.paused):
+            self._start(first.piece_id, first.samples)
+
+    def _start(self, piece: str, samples: int) -> None:
+        """Tell once that a piece began, of which so many samples were heard by now."""
+        if piece in self._unstarted:
+            self._unstarted.remove(piece)
+            self._tell(ev.PieceStarted(piece, (time.time() - samples / SAMPLE_RATE_HZ) * 1000))
 
     def _note(self, *heard: ev.PieceHeard) -> None:
         self._pieces |= {item.piece: item for item in heard}

@@ -33,6 +33,8 @@ class Attempt:
     """Witnesses of the end of turn that have not spoken yet."""
     by_keys: bool = False
     """Pressed, not said: nothing can be added to it by voice."""
+    unbroken: bool = False
+    """Nobody paused: noise went on too long to wait for its end."""
     recovered: bool = False
     """Its turn stands in the journal of an actor that died; the audio is gone."""
     vain: dict[str, int] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.dialog import closing, failures, keypad, pause
+from engine.dialog import closing, failures, filler, keypad, pause
 from engine.dialog import commands as cmd
 from engine.dialog import events as ev
 from engine.dialog.answering import Answerer
@@ -49,6 +49,8 @@ class Dialog:
         self.keypad = keypad.Keypad()
         self.talking = False
         """Whether the caller is heard at this moment, in whatever phase."""
+        self.spoke = (0, 0.0)
+        """At which sample the caller's latest speech began, and when that was told."""
         self.said_before = ""
         """Words of this turn whose audio is gone: its first half, when its actor died."""
         self.unheard_turns = 0
@@ -74,8 +76,10 @@ class Dialog:
     def handle(self, event: ev.Event, now: float) -> list[cmd.Command]:
         """What to do about an event; an event without a row in the table asks for nothing."""
         match event:
-            case ev.CallerSpoke():
+            case ev.CallerSpoke(at):
                 self.talking = True
+                self.spoke = (at, now)
+                self.keypad.said = None  # it is part of what is said now
             case ev.CallerPaused():
                 self.talking = False
         handler = TABLE.get((type(event), self.phase))
@@ -123,7 +127,7 @@ class Dialog:
 
     def reopen_turn(self, event: ev.CallerSpoke, now: float) -> None:
         """The turn was not over after all: the same turn goes on, and nothing of an answer was heard."""
-        self.drop_filler()
+        filler.drop(self)
         attempt = self.attempt
         if attempt is not None and attempt.by_keys:
             return  # keys are a turn for themselves: what is said now is the next one
@@ -147,9 +151,13 @@ class Dialog:
 
     def cancel_attempt(self, event: ev.CallerSpoke, now: float) -> None:
         self.drop_attempt()
+        self.timers.set("unbroken", now + pause.UNBROKEN_S[self.phase])
 
     def ignore_overlap(self, event: ev.CallerPaused, now: float) -> None:
         self.do(cmd.EndUtterance())
+
+    def keep_for_next(self, event: ev.CallerPaused, now: float) -> None:
+        keypad.keep(self, event)
 
     def attempt_answer(self, event: ev.CallerPaused, now: float) -> None:
         pause.begin(self, event, now)
@@ -179,7 +187,10 @@ class Dialog:
 
     def yield_floor(self, now: float) -> None:
         """A real turn over the agent: drop what was not heard."""
-        self.voice.cut(self.turn)
+        if self.voice.spoken:
+            self._end_reply(now)
+        else:
+            self.voice.cut(self.turn)
         self.do(cmd.FlushPlayout())
         self.enter(Phase.PAUSED, now)
 
@@ -196,7 +207,7 @@ class Dialog:
         attempt.stamp("confirmed", now)
         self.history.append(Exchange(caller=attempt.transcript.text, agent="", facts=attempt.facts))
         self.enter(Phase.THINKING, now)
-        self.timers.set("filler", attempt.speech_end + self.agent.turn_taking.filler_after_ms / 1000)
+        filler.expect(self, attempt.speech_end)
         self.do(*self._scribe.turn_ended(self.turn, attempt), *self.answerer.synthesise_next(attempt))
         self.release(now)
 
@@ -256,6 +267,9 @@ class Dialog:
         """Say a phrase of the agent's own accord."""
         self.drop_attempt()
         self.said_before = ""
+        if self.talking:
+            # The edge would hold it, and lets nothing go on while it hears sound, however long that is.
+            reply.interruptible = False
         self.voice.begin(reply, None)
         self.enter(Phase.SPEAKING, now)
         self.do(*self.answerer.synthesise(reply))
@@ -271,11 +285,13 @@ class Dialog:
             self.attempt = None
             self.said_before = ""  # until here the turn may be taken back, and needs it again
             self.voice.begin(attempt.reply, attempt)
+            if attempt.unbroken and self.talking:
+                attempt.reply.interruptible = False  # it would be held until the noise ends
             # Who is talking by now is talking over it: the edge holds it as soon as it arrives.
             talked_over = self.talking and attempt.reply.interruptible
             self.enter(Phase.INTERRUPTED if talked_over else Phase.SPEAKING, now)
             self.voice.play(attempt.reply, self.turn)
-            if not talked_over:
+            if not talked_over and not attempt.by_keys:
                 self.do(cmd.EndUtterance())
         elif self.phase is Phase.THINKING and self.voice.filler is not None and self.voice.filler.made:
             # Whole, or not at all: the answer that follows may cut what is still to come of it.
@@ -306,17 +322,21 @@ class Dialog:
         """When everything was heard: listen again, or hang up after a goodbye."""
         if self.phase is not Phase.SPEAKING or not self.voice.spoken:
             return
+        reply = self._end_reply(now)
+        if reply is not None and reply.then is Then.HANG_UP:
+            self._finish("agent ended the call")
+            return
+        self.enter(Phase.HEARING if self.talking else Phase.LISTENING, now)
+        keypad.go_on(self, now)
+
+    def _end_reply(self, now: float) -> Reply | None:
+        """The caller heard all of it."""
         if self.voice.answering is not None:
             self.voice.answering.stamp("heard_until", now)
         reply = self.voice.close(self.turn)
         if reply is not None:
             failures.note_end(self, reply)
-        if reply is not None and reply.then is Then.HANG_UP:
-            self._finish("agent ended the call")
-            return
-        self.enter(Phase.HEARING if self.talking else Phase.LISTENING, now)
-        if self.keypad.ready:
-            keypad.commit(self, now)
+        return reply
 
     def take_failure(self, event: ev.Failed, now: float) -> None:
         failures.take(self, event, now)
@@ -328,11 +348,8 @@ class Dialog:
             match name:
                 case "commit":
                     pause.commit_if_over(self, now)
-                case "filler" if not self._answer_is_near():
-                    self.voice.filler = self.answerer.phrase(
-                        Kind.FILLER, self.agent.phrases.filler, Then.WAIT
-                    )
-                    self.do(*self.answerer.synthesise(self.voice.filler))
+                case filler.LATE | filler.STALLED:
+                    filler.come_due(self, name, now)
                 case "silence" if self._asked_still_there:
                     closing.say_last(self, self.agent.phrases.closing, now)
                 case "silence":
@@ -342,25 +359,17 @@ class Dialog:
                     keypad.commit(self, now)
                 case "attempt":
                     pause.listen(self, now)
+                case "unbroken":
+                    pause.take_unbroken(self, now)
                 case "limit":
                     closing.say_last(self, self.agent.phrases.time_limit, now)
                 case "last words":
                     closing.close(self, now)
 
-    def _answer_is_near(self) -> bool:
-        """Whether its words are there and only their audio is missing: a filler would delay them."""
-        return self.attempt is not None and self.attempt.reply is not None and bool(self.attempt.reply.pieces)
-
     def silence_agent(self) -> None:
         """Drop what was not heard of what is being said."""
         if self.voice.reply is not None:
             self.voice.cut(self.turn)
-            self.do(cmd.FlushPlayout())
-
-    def drop_filler(self) -> None:
-        """The edge has held it: nothing else would be heard behind it."""
-        if self.voice.filler is not None:
-            self.voice.filler = None
             self.do(cmd.FlushPlayout())
 
     def collect_digit(self, event: ev.DigitPressed, now: float) -> None:
@@ -369,8 +378,10 @@ class Dialog:
     def enter(self, phase: Phase, now: float) -> None:
         """Change the phase; timers that belong to a phase end with it."""
         self.phase = phase
-        for name in ("commit", "filler", "silence"):
+        for name in ("commit", *filler.TIMERS, "silence", "unbroken"):
             self.timers.cancel(name)
+        if phase in pause.UNBROKEN_S:
+            self.timers.set("unbroken", now + pause.UNBROKEN_S[phase])
         if phase is Phase.HEARING:
             self._asked_still_there = False
         if phase is Phase.LISTENING:

@@ -52,7 +52,7 @@ class DigitPressed:
 
 @dataclass(frozen=True, slots=True)
 class PieceStarted:
-    """The first frame of a piece was sent to the carrier at `unix_ms`; so with its later parts."""
+    """The line got to a piece at `unix_ms`, sent to the carrier by then; so with its later parts."""
 
     piece: str
     unix_ms: float

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine.dialog.commands import ResumePlayout
+from engine.dialog import filler
+from engine.dialog.commands import EndUtterance, ResumePlayout
 from engine.dialog.reply import Then
 from engine.dialog.table import Phase
 from engine.providers.base import Transcript
 
 if TYPE_CHECKING:
     from engine.dialog.core import Dialog
+    from engine.dialog.events import CallerPaused
 
 QUIET_S = 2.5
 """After this long without a further key the digits are taken as they are."""
@@ -25,6 +27,8 @@ class Keypad:
     def __init__(self) -> None:
         self._digits = ""
         self.ready = False
+        self.said: CallerPaused | None = None
+        """The end of what was said while the agent thought about keys: the next turn, unless it goes on."""
 
     def __bool__(self) -> bool:
         return bool(self._digits)
@@ -53,7 +57,7 @@ def collect(dialog: Dialog, digit: str, now: float) -> None:
         # The edge held the audio and said how far it was heard before it told of the key.
         dialog.silence_agent()
         dialog.enter(Phase.LISTENING, now)
-    dialog.drop_filler()
+    filler.drop(dialog)
     if complete:
         commit(dialog, now)
     elif dialog.keypad:
@@ -80,13 +84,35 @@ def commit(dialog: Dialog, now: float) -> None:
     commit_with(dialog, said or Transcript("", dialog.agent.language), now)
 
 
+def keep(dialog: Dialog, event: CallerPaused) -> None:
+    """What was said while the agent thinks about keys waits for its answer to them."""
+    attempt = dialog.attempt
+    if attempt is not None and attempt.by_keys and dialog.spoke[0] > attempt.through:
+        dialog.keypad.said = event
+
+
+def go_on(dialog: Dialog, now: float) -> None:
+    """The agent was heard to its end: what waited for that is a turn now."""
+    said, dialog.keypad.said = dialog.keypad.said, None
+    if said is not None:
+        dialog.enter(Phase.HEARING, now)
+        dialog.attempt_answer(said, now)
+    if dialog.keypad.ready:
+        commit(dialog, now)
+
+
 def commit_with(dialog: Dialog, said: Transcript, now: float) -> None:
     """A turn of what was said and the keys; nothing is added to it later."""
-    through = dialog.attempt.through if dialog.attempt is not None else dialog.through
+    before = dialog.attempt
+    through = before.through if before is not None else dialog.through
     dialog.silence_agent()
     dialog.drop_attempt()
     attempt = dialog.attempt = dialog.new_attempt(through, {"speech_end": now, "pause": now})
     attempt.by_keys = True
+    attempt.unbroken = before is not None and before.unbroken
     attempt.transcript = replace(said, text=f"{said.text} {dialog.keypad.take()}".strip())
     dialog.do(*dialog.answerer.plan(attempt))
     dialog.commit(attempt, now)
+    is_next = dialog.talking or dialog.keypad.said is not None
+    if attempt.unbroken or not is_next:
+        dialog.do(EndUtterance())  # now, not when the answer begins: what is said until then is the next turn

@@ -12,11 +12,15 @@ from engine.dialog.endpoint import wait_ms
 from engine.dialog.events import CallerPaused, Stage, Transcribed
 from engine.dialog.reply import Kind
 from engine.dialog.table import Phase
+from engine.providers.base import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     from engine.dialog.attempt import Attempt
     from engine.dialog.core import Dialog
 
+UNBROKEN_S = {Phase.INTERRUPTED: 4.0, Phase.HEARING: 30.0}
+"""Sound in which no pause is found for so long is no listener's, or not speech at all: who speaks has paused
+many times in half a minute."""
 UNHEARD_TURNS = 3
 """After so many utterances in a row without a word in them the agent says that it understood nothing."""
 
@@ -24,6 +28,7 @@ UNHEARD_TURNS = 3
 def begin(dialog: Dialog, event: CallerPaused, now: float) -> None:
     """A new attempt; its work starts at once, or when the pause has lasted as long as the load asks for."""
     dialog.drop_attempt()
+    dialog.timers.cancel("unbroken")
     end = now - event.silence_ms / 1000
     dialog.attempt = dialog.new_attempt(event.at, {"speech_end": end, "pause": now})
     if dialog.phase is Phase.HEARING:
@@ -34,6 +39,19 @@ def begin(dialog: Dialog, event: CallerPaused, now: float) -> None:
         listen(dialog, now)
     else:
         dialog.timers.set("attempt", start_at)
+
+
+def take_unbroken(dialog: Dialog, now: float) -> None:
+    """Sound that does not pause: over the agent it takes the floor, else it is heard as if it had ended."""
+    if dialog.phase is Phase.INTERRUPTED:
+        _take_floor(dialog, now)
+        dialog.enter(Phase.HEARING, now)
+        return
+    at, since = dialog.spoke
+    # The edge tells only of a pause which sample it was; by the clock it is nearly that.
+    begin(dialog, CallerPaused(at + round((now - since) * SAMPLE_RATE_HZ), 0.0), now)
+    assert dialog.attempt is not None
+    dialog.attempt.unbroken = True
 
 
 def listen(dialog: Dialog, now: float) -> None:
@@ -68,13 +86,11 @@ def take_transcript(dialog: Dialog, event: Transcribed, now: float) -> None:
         keypad.commit_with(dialog, event.transcript, now)
         return
     if dialog.phase is Phase.INTERRUPTED:
-        if is_listening(event.transcript):
+        answers = bool(text) and dialog.voice.heard_out
+        if is_listening(event.transcript) and not answers:
             dialog.resume(now)
             return
-        said_before = dialog.voice.unheard_question
-        dialog.yield_floor(now)
-        if said_before:
-            dialog.take_turn_back(said_before)
+        _take_floor(dialog, now)
     elif not text and not dialog.said_before:
         _hear_nothing(dialog, now)
         return
@@ -82,6 +98,14 @@ def take_transcript(dialog: Dialog, event: Transcribed, now: float) -> None:
     dialog.do(*dialog.answerer.plan(attempt))
     _ask_witnesses(dialog, attempt, now)
     commit_if_over(dialog, now)
+
+
+def _take_floor(dialog: Dialog, now: float) -> None:
+    """A turn over the agent; where nothing of the answer was heard, the turn that it answers goes on."""
+    said_before = dialog.voice.unheard_question
+    dialog.yield_floor(now)
+    if said_before:
+        dialog.take_turn_back(said_before)
 
 
 def _ask_witnesses(dialog: Dialog, attempt: Attempt, now: float) -> None:
@@ -139,7 +163,7 @@ def _hear_nothing(dialog: Dialog, now: float) -> None:
     dialog.do(cmd.EndUtterance())
     dialog.unheard_turns += 1
     if dialog.unheard_turns < UNHEARD_TURNS:
-        dialog.enter(Phase.LISTENING, now)
+        dialog.enter(Phase.HEARING if dialog.talking else Phase.LISTENING, now)
         return
     dialog.unheard_turns = 0
     dialog.say(dialog.answerer.phrase(Kind.NOT_HEARD, dialog.agent.phrases.not_heard), now)

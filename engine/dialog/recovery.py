@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from engine.dialog import commands as cmd
+from engine.dialog import filler
 from engine.dialog.attempt import Attempt
 from engine.dialog.core import Dialog
 from engine.dialog.events import CallerPaused, PieceHeard, Started
@@ -134,6 +135,7 @@ def _think_again(dialog: Dialog, story: _Story, now: float) -> None:
     """A turn ended and nothing of its answer was released."""
     dialog.attempt = _answering(dialog, story)
     dialog.enter(Phase.THINKING, now)
+    filler.expect(dialog, now)
     dialog.do(*dialog.answerer.plan(dialog.attempt))
 
 

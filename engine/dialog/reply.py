@@ -79,6 +79,11 @@ class Reply:
         """How much of it the caller heard, at 8,000 Hz."""
         return sum(piece.heard for piece in self.pieces)
 
+    @property
+    def unheard_samples(self) -> int:
+        """How much of the audio that was made the caller did not hear."""
+        return sum(piece.total - piece.heard for piece in self.pieces)
+
     def heard(self) -> str:
         """The words that the caller heard, in the order in which they were said."""
         return " ".join(text for piece in self.pieces if (text := piece.heard_text().strip()))

@@ -9,11 +9,12 @@ from engine.dialog.answering import Answerer
 from engine.dialog.attempt import Attempt
 from engine.dialog.events import PieceHeard, PieceStarted
 from engine.dialog.piece import Piece
-from engine.dialog.reply import Reply
+from engine.dialog.reply import Reply, Then
 from engine.dialog.scribe import Scribe
 
 UNHEARD_SAMPLES = 1_600
-"""200 ms at 8,000 Hz: who goes on so soon had not finished, only paused for long."""
+"""200 ms at 8,000 Hz: who goes on so soon had not finished, only paused for long; and who speaks so shortly
+before the end answers what was said."""
 
 
 class Voice:
@@ -35,6 +36,17 @@ class Voice:
     def spoken(self) -> bool:
         """Whether the current reply was heard to its end."""
         return self.reply is not None and self.reply.spoken
+
+    @property
+    def heard_out(self) -> bool:
+        """Whether what the caller says now answers the reply: nothing that matters of it is still to come.
+
+        After a goodbye there is nothing to answer.
+        """
+        reply = self.reply
+        if reply is None or reply.then is Then.HANG_UP:
+            return False
+        return reply.made and reply.unheard_samples < UNHEARD_SAMPLES
 
     @property
     def unheard_question(self) -> str:
@@ -87,7 +99,11 @@ class Voice:
             self._out += self._answerer.synthesise(reply)
 
     def note_started(self, event: PieceStarted) -> None:
-        if self.answering is not None and self.reply is not None and self.reply.piece(event.piece):
+        """The first byte of an answer; what begins when some of it was heard is a later part."""
+        reply = self.reply
+        if self.answering is None or reply is None or reply.piece(event.piece) is None:
+            return
+        if not reply.heard_samples:
             self.answering.stamp("first_byte", self._scribe.monotonic(event.unix_ms))
 
     def note_finished(self, part: str) -> None:

@@ -7,9 +7,10 @@ import pytest
 from engine.dialog import commands as cmd
 from engine.dialog import events as ev
 from engine.dialog.core import Dialog
+from engine.dialog.recovery import move_to_new_edge, recover
 from engine.dialog.table import RULES, TABLE, Phase
 from engine.providers.base import Passage, Transcript
-from models import AgentConfig, TurnTaking
+from models import AgentConfig, CallEvent, TurnTaking
 from tests.unit.dialog_bench import AGENT, BAD, GOOD, SECOND, Bench
 
 UNSURE_S = AGENT.turn_taking.unsure_ms / 1000 - 0.144
@@ -198,6 +199,68 @@ def test_noise_is_forgotten(bench: Bench) -> None:
     assert not bench.appended("turn_ended")
 
 
+class TestUnbroken:
+    """A television, music on hold: sound in which the edge finds no pause."""
+
+    def hear(self, bench: Bench, seconds: float, text: str) -> None:
+        bench.sleep(seconds)
+        attempt = bench.last(cmd.Transcribe).attempt
+        bench.feed(ev.Transcribed(attempt, Transcript(text)))
+        bench.feed(ev.Scored(attempt, 0.95))
+        bench.feed(ev.WordsScored(attempt, 0.9))
+
+    def test_it_is_heard_as_if_the_caller_had_paused_and_answered_aloud(self, bench: Bench) -> None:
+        bench.feed(ev.CallerSpoke(10 * SECOND))
+        bench.sleep(29.9)
+        assert not bench.all(cmd.Transcribe)
+        self.hear(bench, 0.2, "When do you open?")
+        bench.know()
+        bench.sleep(0.3)
+        turn = bench.appended("turn_ended")[-1]
+        assert turn["text"] == "When do you open?"
+        assert turn["through"] == 40 * SECOND
+        bench.sleep(3)
+        assert AGENT.phrases.filler not in [c.text for c in bench.all(cmd.Synthesise)], "it would be held"
+        bench.generate("At nine.")
+        bench.speak_all()
+        bench.expect(Phase.SPEAKING)
+        assert not bench.last(cmd.Play).interruptible, "the edge would hold it for ever"
+        bench.finish_all()
+        bench.expect(Phase.HEARING)
+
+    def test_when_it_ends_meanwhile_the_answer_is_as_any_other(self, bench: Bench) -> None:
+        bench.feed(ev.CallerSpoke(10 * SECOND))
+        self.hear(bench, 30, "When do you open?")
+        bench.know()
+        bench.feed(ev.CallerPaused(40 * SECOND, 64.0))
+        bench.generate("At nine.")
+        bench.speak_all()
+        bench.sleep(0.3)
+        bench.expect(Phase.SPEAKING)
+        assert bench.last(cmd.Play).interruptible
+
+    def test_noise_without_words_is_told_the_caller(self, bench: Bench) -> None:
+        bench.feed(ev.CallerSpoke(10 * SECOND))
+        for _ in range(3):
+            bench.expect(Phase.HEARING)
+            self.hear(bench, 30, "")
+        bench.speak_all()
+        assert bench.played_text()[-1] == AGENT.phrases.not_heard
+        assert not bench.last(cmd.Play).interruptible
+
+    def test_keys_in_it_are_a_turn_that_is_answered_aloud(self, bench: Bench) -> None:
+        bench.feed(ev.CallerSpoke(10 * SECOND))
+        for digit in "42#":
+            bench.feed(ev.DigitPressed(digit))
+        self.hear(bench, 30, "")
+        assert bench.appended("turn_ended")[-1]["text"] == "4 2"
+        assert bench.all(cmd.EndUtterance)
+        bench.know()
+        bench.generate("Thank you.")
+        bench.speak_all()
+        bench.expect(Phase.SPEAKING)
+
+
 def test_after_three_utterances_without_a_word_the_agent_asks_again(bench: Bench) -> None:
     for n in range(3):
         bench.say("", at=(10 + 2 * n) * SECOND)
@@ -222,6 +285,47 @@ class TestInterruption:
         assert speaking.all(cmd.ResumePlayout)
         assert not speaking.all(cmd.FlushPlayout)
 
+    def end_under(self, bench: Bench, unheard: int) -> None:
+        """The caller begins to speak when so many samples of what the agent says are not heard."""
+        piece = bench.last(cmd.Play).piece
+        bench.feed(ev.CallerSpoke(20 * SECOND))
+        if not unheard:
+            bench.feed(ev.PieceFinished(piece))
+        held = (ev.PieceHeard(piece, SECOND - unheard, SECOND),) if unheard else ()
+        bench.feed(ev.PlayoutHeld(held))
+
+    @pytest.mark.parametrize("unheard", [0, 1_599])
+    def test_a_yes_as_the_agent_ends_is_an_answer(self, bench: Bench, unheard: int) -> None:
+        bench.ask("I need an appointment.", "Would you like to come on Monday?")
+        bench.sleep(UNSURE_S)
+        self.end_under(bench, unheard)
+        bench.pause("Yes.", at=21 * SECOND)
+        bench.sleep(1.2)
+        assert [data["text"] for data in bench.appended("turn_ended")] == ["I need an appointment.", "Yes."]
+        assert bench.appended("heard")[-1]["interrupted"] is bool(unheard)
+
+    def test_a_yes_before_the_end_is_a_listener_s(self, bench: Bench) -> None:
+        bench.ask("When do you open?", "Would you like to come on Monday?")
+        self.end_under(bench, 1_600)
+        bench.pause("Yes.", at=21 * SECOND)
+        bench.expect(Phase.SPEAKING)
+
+    def test_a_cough_as_the_agent_ends_is_forgotten(self, bench: Bench) -> None:
+        bench.ask("When do you open?", "Would you like to come on Monday?")
+        self.end_under(bench, 0)
+        bench.pause("", at=21 * SECOND)
+        bench.expect(Phase.LISTENING)
+
+    def test_an_okay_as_a_goodbye_ends_does_not_keep_the_line_open(self) -> None:
+        bench = Bench(AGENT.model_copy(update={"turn_taking": TurnTaking(closing_interruptible=True)}))
+        bench.greet()
+        bench.say("Goodbye.")
+        bench.speak_all()
+        bench.sleep(0.3)
+        self.end_under(bench, 0)
+        bench.pause("Okay.", at=21 * SECOND)
+        bench.expect(Phase.ENDED)
+
     def heard_as(self, bench: Bench, text: str, avg_logprob: float) -> None:
         bench.now += 0.144
         bench.feed(ev.CallerPaused(21 * SECOND, 144.0))
@@ -240,6 +344,42 @@ class TestInterruption:
     ) -> None:
         self.heard_as(speaking, text, avg_logprob)
         assert speaking.all(cmd.FlushPlayout)
+
+    def test_sound_that_does_not_pause_takes_the_floor(self, speaking: Bench) -> None:
+        speaking.sleep(3.9)
+        speaking.expect(Phase.INTERRUPTED)
+        speaking.sleep(0.2)
+        speaking.expect(Phase.HEARING)
+        assert speaking.all(cmd.FlushPlayout)
+        assert speaking.appended("heard")[-1]["interrupted"] is True
+        speaking.pause("And on Sundays, are you open then?", at=26 * SECOND)
+        assert speaking.last(cmd.Transcribe)
+        speaking.sleep(0.3)
+        assert speaking.appended("turn_ended")[-1]["text"] == "And on Sundays, are you open then?"
+
+    def test_a_pause_over_the_agent_is_waited_out_and_who_goes_on_has_as_long_again(
+        self, speaking: Bench
+    ) -> None:
+        speaking.sleep(3)
+        speaking.feed(ev.CallerPaused(23 * SECOND, 144.0))
+        speaking.sleep(3)
+        speaking.expect(Phase.INTERRUPTED)
+        speaking.feed(ev.CallerSpoke(26 * SECOND))
+        speaking.sleep(3.9)
+        speaking.expect(Phase.INTERRUPTED)
+        speaking.sleep(0.2)
+        speaking.expect(Phase.HEARING)
+
+    def test_noise_over_an_answer_of_which_nothing_was_heard_does_not_lose_the_question(
+        self, bench: Bench
+    ) -> None:
+        bench.ask("When do you open?", "We open at nine on weekdays and at ten on Saturdays.")
+        bench.feed(ev.CallerSpoke(20 * SECOND))
+        bench.feed(ev.PlayoutHeld((ev.PieceHeard(bench.last(cmd.Play).piece, 0, SECOND),)))
+        bench.sleep(5)
+        bench.pause("", at=25 * SECOND)
+        assert len(bench.all(cmd.Retrieve)) == 2
+        assert bench.last(cmd.Retrieve).query == "When do you open?"
 
     def test_a_real_turn_drops_the_rest_and_is_answered(self, speaking: Bench) -> None:
         speaking.pause("And on Sundays, are you open then?", at=21 * SECOND)
@@ -397,6 +537,32 @@ def test_no_filler_stands_before_an_answer_whose_words_are_there(bench: Bench) -
     assert bench.played_text()[1:] == ["At nine."]
 
 
+def test_a_voice_that_stalls_is_no_silence(bench: Bench) -> None:
+    bench.say("When do you open?")
+    bench.know()
+    bench.generate("At nine.")
+    bench.sleep(2 * AGENT.turn_taking.filler_after_ms / 1000)
+    assert bench.last(cmd.Synthesise).text == AGENT.phrases.filler
+    bench.feed(ev.Synthesised(bench.last(cmd.Synthesise).piece, bytes(SECOND)))
+    assert bench.played_text()[-1] == AGENT.phrases.filler
+    bench.sleep(20)
+    assert [c.text for c in bench.all(cmd.Synthesise)].count(AGENT.phrases.filler) == 1
+
+
+def test_a_turn_that_a_replacement_answers_has_its_filler() -> None:
+    bench = Bench(dialog=Dialog(AGENT, call_id="c1", epoch=1, max_call_s=600.0))
+    ended = {"turn": 1, "text": "When do you open?", "through": SECOND, "language": "en"}
+    journal = [
+        CallEvent(call_id="c1", company_id="acme", seq=seq, kind=kind, at_ms=0.0, data=data)
+        for seq, (kind, data) in enumerate([("call_started", {}), ("turn_ended", ended)])
+    ]
+    bench.run(recover(bench.dialog, journal, (), bench.now, 0.0).commands)
+    bench.expect(Phase.THINKING)
+    bench.sleep(AGENT.turn_taking.filler_after_ms / 1000)
+    bench.speak_all()
+    assert bench.played_text() == [AGENT.phrases.filler]
+
+
 def test_silence_is_broken_once_and_then_the_call_ends(bench: Bench) -> None:
     bench.sleep(12.1)
     bench.speak_all()
@@ -510,6 +676,84 @@ class TestKeypad:
         bench.pause("And when do you open?", at=22 * SECOND)
         bench.sleep(1.2)
         assert self.turns(bench) == ["4 2", "And when do you open?"]
+
+    def answer_keys(self, bench: Bench) -> None:
+        bench.know()
+        bench.generate("Thank you.")
+        bench.speak_all()
+
+    def test_words_sent_with_the_keys_are_not_heard_again(self, bench: Bench) -> None:
+        bench.feed(ev.CallerSpoke(10 * SECOND))
+        self.press(bench, "42#")
+        bench.now += 1
+        bench.pause("My customer number is")
+        assert bench.all(cmd.EndUtterance), "before the caller can go on"
+        turn = next(c for c in bench.all(cmd.Append) if c.kind == "turn_ended")
+        assert bench.log.index(turn) < bench.log.index(bench.last(cmd.EndUtterance))
+
+    def test_what_was_begun_and_ended_while_the_agent_thought_about_keys_is_kept(self, bench: Bench) -> None:
+        self.press(bench, "42#")
+        ended = len(bench.all(cmd.EndUtterance))
+        bench.feed(ev.CallerSpoke(20 * SECOND))
+        bench.feed(ev.CallerPaused(22 * SECOND, 64.0))
+        self.answer_keys(bench)
+        bench.expect(Phase.SPEAKING)
+        assert len(bench.all(cmd.EndUtterance)) == ended
+        bench.finish_all()
+        attempt = bench.last(cmd.Transcribe).attempt
+        bench.feed(ev.Transcribed(attempt, Transcript("And when do you open?")))
+        bench.sleep(1.2)
+        assert self.turns(bench) == ["4 2", "And when do you open?"]
+        assert bench.appended("turn_ended")[-1]["through"] == 22 * SECOND
+
+    def test_keys_that_wait_for_the_agent_take_what_was_said_with_them(self) -> None:
+        bench = Bench(AGENT.model_copy(update={"turn_taking": TurnTaking(interruptible=False)}))
+        bench.greet()
+        self.press(bench, "42#")
+        bench.feed(ev.CallerSpoke(20 * SECOND))
+        bench.feed(ev.CallerPaused(22 * SECOND, 64.0))
+        self.answer_keys(bench)
+        self.press(bench, "7#")
+        bench.finish_all()
+        bench.feed(ev.Transcribed(bench.last(cmd.Transcribe).attempt, Transcript("Extension")))
+        assert self.turns(bench) == ["4 2", "Extension 7"]
+
+    def test_who_goes_on_after_the_keys_says_it_all_in_one_turn(self, bench: Bench) -> None:
+        self.press(bench, "42#")
+        bench.feed(ev.CallerSpoke(20 * SECOND))
+        bench.feed(ev.CallerPaused(22 * SECOND, 64.0))
+        self.answer_keys(bench)
+        bench.feed(ev.CallerSpoke(24 * SECOND))
+        bench.pause("When do you open? On Monday?", at=26 * SECOND)
+        bench.sleep(1.2)
+        assert self.turns(bench) == ["4 2", "When do you open? On Monday?"]
+        asked = len(bench.all(cmd.Transcribe))
+        bench.know()
+        bench.generate("At nine.")
+        bench.speak_all()
+        bench.finish_all()
+        bench.expect(Phase.LISTENING)
+        assert len(bench.all(cmd.Transcribe)) == asked
+
+    @pytest.mark.parametrize("ends", [True, False])
+    def test_further_keys_keep_what_is_being_said(self, bench: Bench, ends: bool) -> None:
+        self.press(bench, "42#")
+        bench.feed(ev.CallerSpoke(20 * SECOND))
+        if ends:
+            bench.feed(ev.CallerPaused(22 * SECOND, 64.0))
+        ended = len(bench.all(cmd.EndUtterance))
+        self.press(bench, "7#")
+        assert len(bench.all(cmd.EndUtterance)) == ended
+
+    def test_a_new_edge_while_the_agent_thinks_about_keys_is_nothing_said(self, bench: Bench) -> None:
+        bench.ask("When do you open?", "At nine.")
+        bench.finish_all()
+        self.press(bench, "42#")
+        bench.run(move_to_new_edge(bench.dialog, 30 * SECOND, bench.now))
+        asked = len(bench.all(cmd.Transcribe))
+        self.answer_keys(bench)
+        bench.finish_all()
+        assert len(bench.all(cmd.Transcribe)) == asked
 
     def test_a_filler_does_not_stay_held(self, bench: Bench) -> None:
         bench.say("When do you open?")
@@ -681,6 +925,24 @@ def test_a_closing_may_be_made_interruptible() -> None:
     assert not bench.all(cmd.HangUp)
 
 
+@pytest.mark.parametrize("why", ["limit", "dismissed"])
+def test_last_words_are_heard_by_who_is_talking_when_they_come(why: str) -> None:
+    """The edge holds what may be interrupted while the caller speaks, and only the core lets it go on."""
+    bench = Bench(AGENT.model_copy(update={"turn_taking": TurnTaking(closing_interruptible=True)}))
+    bench.greet()
+    bench.dialog.timers.cancel("silence")
+    bench.sleep(500)
+    bench.feed(ev.CallerSpoke(500 * SECOND))
+    if why == "limit":
+        bench.sleep(101)
+    else:
+        bench.feed(ev.Dismissed())
+    bench.speak_all()
+    assert not bench.last(cmd.Play).interruptible
+    bench.finish_all()
+    bench.expect(Phase.ENDED)
+
+
 def test_last_words_do_not_wait_for_an_edge_that_says_nothing(bench: Bench) -> None:
     bench.ask("When do you open?", "At nine.")
     bench.feed(ev.Dismissed())
@@ -814,6 +1076,31 @@ def test_the_timeline_of_a_turn_is_told_in_order(bench: Bench) -> None:
     ]
     assert [stamps[name] for name in order] == sorted(stamps[name] for name in order)
     assert set(order) < set(stamps)
+
+
+def test_only_the_first_part_of_an_answer_is_its_first_byte(bench: Bench) -> None:
+    bench.ask("When do you open?", "We open at nine on weekdays. On Saturdays we open at ten in the morning.")
+    bench.speak_all()
+    first, second = (play.piece for play in bench.all(cmd.Play)[1:])
+    at = bench.now
+    bench.feed(ev.PieceStarted(first, at * 1000))
+    bench.feed(ev.PieceStarted(second, (at + 1) * 1000))
+    bench.finish_all()
+    stamps = bench.appended("heard")[-1]["stamps"]
+    assert isinstance(stamps, dict)
+    assert stamps["first_byte"] == round(at * 1000, 1)
+
+
+def test_a_later_part_is_no_first_byte_where_nobody_told_of_the_first(bench: Bench) -> None:
+    bench.ask("When do you open?", "We open at nine on weekdays. On Saturdays we open at ten in the morning.")
+    bench.speak_all()
+    first, second = (play.piece for play in bench.all(cmd.Play)[1:])
+    bench.feed(ev.PieceFinished(first))
+    bench.feed(ev.PieceStarted(second, bench.now * 1000))
+    bench.finish_all()
+    stamps = bench.appended("heard")[-1]["stamps"]
+    assert isinstance(stamps, dict)
+    assert "first_byte" not in stamps
 
 
 def test_agents_are_values() -> None:

@@ -92,6 +92,91 @@ async def test_nothing_begins_on_a_line_that_is_gone(line: Line) -> None:
     assert (line.sounded, line.started) == (0, [])
 
 
+class Clock:
+    """What the player reads, in seconds; Unix time is 1,000 s ahead of it."""
+
+    def __init__(self) -> None:
+        self.now = 50.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.now + 1_000.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+async def step(line: Line) -> None:
+    """Let the player do what is due."""
+    playing = asyncio.create_task(line.player.play())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    playing.cancel()
+    await asyncio.gather(playing, return_exceptions=True)
+
+
+def begun(line: Line) -> list[tuple[str, float]]:
+    """Pieces that started, and when, in seconds of the clock."""
+    told = [event for event in line.told if isinstance(event, ev.PieceStarted)]
+    return [(event.piece, round(event.unix_ms / 1000 - 1_000.0, 3)) for event in told]
+
+
+async def test_an_answer_behind_a_filler_starts_when_the_line_gets_to_it(line: Line, clock: Clock) -> None:
+    await line.player.enqueue(cmd.Play("filler", bytes(1_600), True), SpeechState.SILENT)
+    await line.player.enqueue(ANSWER, SpeechState.SILENT)
+    clock.now += 0.15
+    await step(line)
+    assert begun(line) == [("filler", 50.0)]
+    clock.now += 0.1
+    line.player.on_mark("filler")
+    await step(line)
+    await step(line)
+    assert begun(line) == [("filler", 50.0), ("answer", 50.2)], "once, and when the filler had ended"
+
+
+async def test_what_comes_to_a_line_that_ran_dry_starts_when_it_comes(line: Line, clock: Clock) -> None:
+    """The mark of what was before it is still on its way: the line is not idle."""
+    await line.player.enqueue(cmd.Play("filler", bytes(1_600), True), SpeechState.SILENT)
+    clock.now += 0.25
+    await line.player.enqueue(ANSWER, SpeechState.SILENT)
+    clock.now += 0.05
+    line.player.on_mark("filler")
+    await step(line)
+    assert begun(line) == [("filler", 50.0), ("answer", 50.25)]
+
+
+async def test_what_was_heard_unseen_is_told_of_before_its_end(line: Line, clock: Clock) -> None:
+    await line.player.enqueue(cmd.Play("filler", bytes(1_600), True), SpeechState.SILENT)
+    await line.player.enqueue(ANSWER, SpeechState.SILENT)
+    clock.now += 0.35
+    line.player.on_mark("answer")
+    await step(line)
+    assert [type(event).__name__ for event in line.told][1:] == [
+        "PieceFinished",
+        "PieceStarted",
+        "PieceFinished",
+    ]
+    assert line.started == ["filler", "answer"]
+
+
+async def test_what_was_never_begun_does_not_start(line: Line, clock: Clock) -> None:
+    await line.player.enqueue(cmd.Play("filler", bytes(1_600), True), SpeechState.SILENT)
+    await line.player.enqueue(ANSWER, SpeechState.SILENT)
+    clock.now += 0.2
+    line.player.on_mark("filler")
+    await line.player.hold()
+    assert line.started == ["filler"], "held just before its first sample"
+    await line.player.flush()
+    await step(line)
+    assert line.started == ["filler"]
+
+
 async def test_a_line_that_says_no_more_does_not_withhold_the_answer(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
