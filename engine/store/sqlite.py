@@ -171,8 +171,8 @@ class SqliteStore:
             added = db.execute("INSERT OR IGNORE INTO spent_tokens VALUES (?, ?)", (token_id, expires))
             return added.rowcount == 1
 
-        # A call waits for it. After the machine's power was lost, one token of the last minute or so could be
-        # spent once more, by whoever has it: the call that it opened is gone with the machine.
+        # A call waits for it. A machine that loses its power may forget it and take the token once more while
+        # that is good: the call that it opened is gone with the machine.
         return await self._note(spend)
 
     async def open_calls(self) -> list[tuple[str, str]]:
