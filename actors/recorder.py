@@ -22,6 +22,7 @@ from engine.config import settings
 from engine.errors import ParleyError
 from engine.logs import set_up_logging
 from engine.metrics import CallMetrics
+from engine.services.calls import end_lines
 from engine.services.housekeeping import Housekeeping
 from engine.store import Conflict
 from engine.store.open import StoreOpener
@@ -53,14 +54,22 @@ class Recorder:
         freeze_objects()
 
     async def _keep_house(self) -> None:
-        """Every hour, remove what has passed its time."""
+        """Every hour, remove what has passed its time. Before: what this actor left undone when it died."""
         while True:
+            await self._end_lines()
             await asyncio.sleep(HOUSEKEEPING_S)
             try:
                 swept = await Housekeeping(await self._store.get(), self._recordings).sweep()
                 log.info("housekeeping: %d calls and %d tokens are gone", swept.calls, swept.tokens)
             except ParleyError as error:
                 log.warning("housekeeping is put off: %s", error)
+
+    async def _end_lines(self) -> None:
+        try:
+            if ended := await end_lines(await self._store.get()):
+                log.info("the list of calls was behind: %d calls had ended", ended)
+        except (ParleyError, ValueError) as error:
+            log.warning("the list of calls may be behind its journals: %s", error)
 
     async def append(self, events: Sequence[CallEvent]) -> bool:
         """Outlives every process when it returns True; False when another actor wrote these numbers."""

@@ -63,6 +63,7 @@ WORK = {
     "next_part": "each further part, once what came has been heard",
     "opening": "the model's reading of the prompt's beginning, during the greeting",
     "journal": "a write to the journal, or reading it",
+    "journal_wait": "the same write, before what the caller would notice; it goes on behind that",
     "edge_silent": "a sign of life from the edge; at least `PARLEY_RECONNECT_GRACE_S`",
 }
 WAITS = (

@@ -1,7 +1,8 @@
 """Executes the dialog core's commands: the engine's half of a call actor, without Ray.
 
 Work for the models starts at once and comes back as events. What the caller would notice (playing, flushing,
-hanging up) waits in order behind the journal, so that nothing takes effect that is not written down.
+hanging up) waits in order behind the journal, so that nothing takes effect that is not written down, unless
+the journal is so slow that the caller would hear it.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ DRAIN_S = 1.5
 
 @dataclass(frozen=True, slots=True)
 class _Settle:
-    """An effect of its own: the edge may forget what came before this link number."""
+    """An effect of its own: the edge of this link may forget what came before this number."""
 
+    link: LinkEnd[cmd.EdgeCommand, ev.EdgeEvent]
     number: int
 
 
@@ -76,6 +78,9 @@ class Conductor:
         self._utterance = Utterance()
         self._ignore_before = -1
         self._next_seq = 0
+        self._unwritten: list[CallEvent] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._fenced = False
         self._work = Work(attach.spec, services, self._deadlines, self._spawn, self._handle, kept)
         self._effects: asyncio.Queue[_Effect] = asyncio.Queue(MAX_EFFECTS)
         self._outgoing = asyncio.Event()
@@ -246,7 +251,7 @@ class Conductor:
             case cmd.EndUtterance():
                 self._utterance.clear()
                 self._work.end_utterance()
-                self._effects.put_nowait(_Settle(self._handled))
+                self._effects.put_nowait(_Settle(self._link, self._handled))
             case cmd.Tell() if not self.spec.events:
                 pass
             case _:
@@ -274,6 +279,7 @@ class Conductor:
         self._outgoing.set()
         try:
             await self._append([cmd.Append("call_ended", {"reason": reason})])
+            await self._written()
         finally:
             self.finished.set()
 
@@ -286,13 +292,16 @@ class Conductor:
                 effects.append(self._effects.get_nowait())
             link = self._link
             appends = [effect for effect in effects if isinstance(effect, cmd.Append)]
-            if appends and not await self._append(appends):
+            if appends:
+                await self._append(appends)
+            if self._fenced:
                 return
             for effect in effects:
                 if link is self._link or not isinstance(effect, cmd.Play):
                     self._take_effect(effect)
             self._outgoing.set()
             if any(isinstance(effect, cmd.HangUp) for effect in effects):
+                await self._written()
                 self.finished.set()
 
     def _drop_plays(self) -> None:
@@ -306,15 +315,26 @@ class Conductor:
         match effect:
             case cmd.Append():
                 pass
-            case _Settle(number):
-                self._link.settled = number
+            case _Settle():
+                self._settle(effect)
             case _:
                 self._link.send(effect)
 
-    async def _append(self, appends: Sequence[cmd.Append]) -> bool:
-        """Write to the journal; False when another actor has the call.
+    def _settle(self, effect: _Settle) -> None:
+        """When all is written: a slow journal may not have the turn yet that the speech is of."""
 
-        A journal that cannot be written must not silence the caller: the call goes on, the loss is logged.
+        def settle(_: object = None) -> None:
+            effect.link.settled = effect.number
+
+        if self._writing is None:
+            settle()
+        else:
+            self._writing.add_done_callback(settle)
+
+    async def _append(self, appends: Sequence[cmd.Append]) -> None:
+        """Write to the journal; a slow one is not waited for to the end.
+
+        It must not silence the caller: after a moment the call goes on, and the write behind it.
         """
         now_ms = time.time() * 1000
         spec = self.spec
@@ -324,13 +344,33 @@ class Conductor:
             for seq, append in enumerate(appends, self._next_seq)
         ]
         self._next_seq += len(events)
-        try:
-            async with asyncio.timeout(self._deadlines.journal):
-                await self._services.journal.append(events)
-        except JournalFenced:
-            log.warning("call %s is with another actor: this one stops", spec.call_id)
-            self.finished.set()
-            return False
-        except (ParleyError, TimeoutError) as error:
-            log.error("call %s: journal not written (%s): %s", spec.call_id, [a.kind for a in appends], error)
-        return True
+        self._unwritten += events
+        if self._writing is None or self._writing.done():
+            self._writing = self._spawn(self._write(), f"journal {spec.call_id}")
+        await self._written(self._deadlines.journal_wait)
+
+    async def _written(self, within_s: float | None = None) -> None:
+        """Until nothing is left to write, or for so long. Raises what the journal raised and must not."""
+        if self._writing is not None:
+            done, _ = await asyncio.wait({self._writing}, timeout=within_s)
+            for writing in done:
+                writing.result()
+
+    async def _write(self) -> None:
+        """Until all is written, one append at a time: Ray keeps no order among several, and behind one that
+        another actor's was before nothing may be written.
+
+        A journal that cannot be written must not end the call: it goes on, the loss is logged.
+        """
+        while self._unwritten and not self._fenced:
+            events, self._unwritten = self._unwritten, []
+            try:
+                async with asyncio.timeout(self._deadlines.journal):
+                    await self._services.journal.append(events)
+            except JournalFenced:
+                log.warning("call %s is with another actor: this one stops", self.spec.call_id)
+                self._fenced = True
+                self.finished.set()
+            except (ParleyError, TimeoutError) as error:
+                kinds = [event.kind for event in events]
+                log.error("call %s: journal not written (%s): %s", self.spec.call_id, kinds, error)

@@ -62,5 +62,7 @@ class Deadlines:
     """Without anything left to hear."""
     opening: float = 10.0
     journal: float = 3.0
+    journal_wait: float = 0.3
+    """Of what the caller would notice; the write goes on behind it."""
     edge_silent: float = 3.0
     """An edge polls every second; one that is silent for so long is lost."""

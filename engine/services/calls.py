@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from engine.call.record import put_record, record_of
 from engine.errors import NoCapacity
 from engine.services.access import Access, InUse, NotFound
-from engine.store import Page, Store
-from engine.store.documents import CALLS, MAX_PAGE
+from engine.store import Page, Stale, Store
+from engine.store.documents import CALLS, COMPANIES, MAX_PAGE, every
 from engine.store.recordings import Recordings
 from engine.telephony.tokens import MediaClaims, new_call_id
 from models import CallEvent, CallKey, CallRecord, dated_id
 from models.platform import CallDetail, Forgotten, Line, Transcript, TurnDetail
+
+log = logging.getLogger("parley.calls")
 
 TEST_CALLER = "test"
 """What a test call has in the place of a number."""
@@ -120,6 +124,26 @@ async def forget_call(store: Store, recordings: Recordings, record: CallRecord) 
     await asyncio.to_thread(path.unlink, missing_ok=True)
     await store.delete_events(record.company_id, record.call_id)
     await store.documents.delete(CALLS, record.company_id, record.id)
+
+
+async def end_lines(store: Store) -> int:
+    """End the lines of calls whose journals ended; returns how many. Raises what the store raises.
+
+    A line is written behind its journal. A process that died in between left it live, and of a live call
+    nothing can be removed.
+    """
+    ended = 0
+    async for company in every(store.documents, COMPANIES, None, {}):
+        async for line in every(store.documents, CALLS, company.id, {"status": "live"}):
+            try:
+                events = await store.events(company.id, line.call_id)
+                if events and (record := record_of(events)).status == "ended":
+                    await put_record(store, record)
+                    ended += 1
+            except (Stale, ValueError) as error:
+                # Another was first, or the journal is damaged: the other lines are to be ended none the less.
+                log.warning("call %s: its line stays as it is: %s", line.call_id, error)
+    return ended
 
 
 def _test(access: Access, agent_id: str, call_id: str) -> MediaClaims:

@@ -15,8 +15,9 @@ class Conflict(ParleyError):
 
 
 class Store(Protocol):
-    """Every write is durable when it returns; events of calls outlive every process, and the machine's power
-    once the call's last is written. Safe with several processes on one machine."""
+    """Every write is durable when it returns. What a live call waits for (its events, its line in the list of
+    calls, its spent token) outlives every process, and the machine's power once its end is in that list.
+    Safe with several processes on one machine."""
 
     documents: Documents
 

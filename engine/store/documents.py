@@ -7,7 +7,7 @@ are unique in the whole installation (an e-mail address, a telephone number, the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -129,6 +129,17 @@ class Documents(Protocol):
     async def delete(self, collection: Collection[D], company_id: str | None, id: str) -> bool:
         """Whether there was one."""
         ...
+
+
+async def every(
+    documents: Documents, collection: Collection[D], company_id: str | None, where: Mapping[str, Any]
+) -> AsyncIterator[D]:
+    """All documents like this, newest first, a page at a time: one that changes meanwhile may be missed."""
+    page = Page(limit=MAX_PAGE)
+    while found := await documents.find(collection, company_id, where, page):
+        for document in found:
+            yield document
+        page = Page(before=found[-1].id, limit=MAX_PAGE)
 
 
 async def delete_all(

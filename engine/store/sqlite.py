@@ -1,30 +1,32 @@
 """The embedded store: one SQLite file in WAL mode, one writing thread, commits in groups.
 
-Appends that arrive while a commit is under way share the next one: with many calls at once the disk is
-asked once for all of them, and a single append waits for nothing.
+Work of a kind that arrives while a commit is under way shares the next one: with many calls at once the disk
+is asked once for all of them. What live calls wait for comes first, and shares no commit with what is synced.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import queue
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
-from engine.errors import ConfigurationError, ParleyError
+from engine.errors import ConfigurationError
 from engine.store.base import Conflict
 from engine.store.documents import COMPANIES, Documents
 from engine.store.sqlite_documents import SqliteDocuments, schema
 from models import AgentConfig, CallEvent, Company
 
+log = logging.getLogger("parley.store")
 T = TypeVar("T")
 
 MAX_WAITING = 10_000
@@ -33,6 +35,10 @@ BUSY_MS = 10_000
 """How long a write waits for those of other processes."""
 MIGRATION_S = 600.0
 """How long a process waits for another that brings the file up to date."""
+CHECKPOINT_ROWS = 500
+"""Changed rows, of some pages each, after which the WAL goes into the file as soon as nobody waits."""
+BUSY_CHECKPOINT_ROWS = 10_000
+"""The same while somebody waits: a WAL that nobody leaves time for must not grow for ever."""
 SCHEMA = (
     """CREATE TABLE IF NOT EXISTS published_agents (
     company_id TEXT NOT NULL, id TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (company_id, id))""",
@@ -58,13 +64,13 @@ VERSION = 1 + len(MIGRATIONS)
 """Of the schema; a database without one is from before there were versions, and like version 1."""
 
 
-class _Kind(IntEnum):
-    """What a piece of work needs; a transaction is of the highest kind in it."""
+class _Kind(Enum):
+    """What a piece of work needs. A transaction is of one kind; the kinds take turns in this order."""
 
-    READ = 0
-    JOURNAL = 1
-    """A write that outlives every process, but not the machine's power."""
-    WRITE = 2
+    JOURNAL = "journal"
+    """A write that outlives every process, but not the machine's power. A live call waits for it."""
+    READ = "read"
+    WRITE = "write"
     """A write that outlives the machine's power too: the disk is synced."""
 
     @property
@@ -87,6 +93,11 @@ class _Job:
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
 
+    def answer(self, result: Any, failure: BaseException | None) -> None:
+        # Whoever asked may be gone with its loop: that must not end the thread, which works for others.
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(_resolve, self.future, result, failure)
+
 
 class SqliteStore:
     """See `Store`. All SQL runs in one thread of this object's own; `close` ends it."""
@@ -94,6 +105,8 @@ class SqliteStore:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._jobs: queue.Queue[_Job | None] = queue.Queue(MAX_WAITING)
+        self._closed = False
+        self._checkpointed = 0
         try:
             self._connection = sqlite3.connect(
                 path, timeout=MIGRATION_S, isolation_level=None, check_same_thread=False
@@ -102,11 +115,13 @@ class SqliteStore:
             self._connection.execute("PRAGMA journal_mode=WAL")
             _bring_up(self._connection)
             self._connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+            # SQLite's own checkpoint syncs the disk twice, inside whichever commit fills the WAL.
+            self._connection.execute("PRAGMA wal_autocheckpoint = 0")
         except sqlite3.Error as error:
             raise ConfigurationError(
                 f"cannot open the database {path}: {error}; move it away or mend it"
             ) from error
-        self.documents: Documents = SqliteDocuments(self._read, self._write)
+        self.documents: Documents = SqliteDocuments(self._read, self._write, self._note)
         self._thread = threading.Thread(target=self._work, name="sqlite", daemon=True)
         self._thread.start()
 
@@ -132,7 +147,7 @@ class SqliteStore:
         rows = [(e.call_id, e.seq, e.company_id, e.kind, e.model_dump_json()) for e in events]
         # The caller waits for each, and a call does not outlive the machine. After its last event the list of
         # calls is brought up to date, which is durable, and all that was written before with it.
-        await self._run(lambda db: _append(db, rows), _Kind.JOURNAL)
+        await self._note(lambda db: _append(db, rows))
 
     async def events(self, company_id: str, call_id: str) -> list[CallEvent]:
         sql = "SELECT document FROM call_events WHERE company_id = ? AND call_id = ? ORDER BY seq"
@@ -156,7 +171,9 @@ class SqliteStore:
             added = db.execute("INSERT OR IGNORE INTO spent_tokens VALUES (?, ?)", (token_id, expires))
             return added.rowcount == 1
 
-        return await self._write(spend)
+        # A call waits for it. A machine that loses its power may forget it and take the token once more while
+        # that is good: the call that it opened is gone with the machine.
+        return await self._note(spend)
 
     async def open_calls(self) -> list[tuple[str, str]]:
         sql = """SELECT company_id, call_id FROM call_events EXCEPT
@@ -164,17 +181,23 @@ class SqliteStore:
         return await self._read(lambda db: [tuple(row) for row in db.execute(sql)])
 
     async def close(self) -> None:
-        """Finish what was asked for, then close the file."""
+        """Finish what was asked for, then close the file. What is asked for later fails at once."""
+        self._closed = True
         self._jobs.put_nowait(None)
         await asyncio.to_thread(self._thread.join)
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return await self._run(work, _Kind.READ)
 
+    async def _note(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._run(work, _Kind.JOURNAL)
+
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return await self._run(work, _Kind.WRITE)
 
     async def _run(self, work: Callable[[sqlite3.Connection], T], kind: _Kind) -> T:
+        if self._closed:
+            raise ConfigurationError("the database is closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         try:
@@ -184,29 +207,51 @@ class SqliteStore:
         return await future
 
     def _work(self) -> None:
+        """Until `close`. What fails here and in no job fails all jobs from then on; none waits for ever."""
+        broken = ""
         while True:
-            jobs = [self._jobs.get()]
-            while len(jobs) < GROUP and not self._jobs.empty():
-                jobs.append(self._jobs.get())
-            if work := [job for job in jobs if job is not None]:
-                self._commit(work)
-            if None in jobs:
+            taken = [self._jobs.get()]
+            while len(taken) < GROUP and not self._jobs.empty():
+                taken.append(self._jobs.get())
+            jobs = [job for job in taken if job is not None]
+            try:
+                if not broken:
+                    self._serve(jobs)
+            except BaseException as error:  # there is nobody above to catch it
+                log.critical("the database's thread failed", exc_info=error)
+                broken = f"the database is out of order until a restart: {type(error).__name__}: {error}"
+                # It may hold the file's write lock, for which other processes wait.
                 self._connection.close()
+            if broken:
+                # Those that were answered before it broke keep their answer.
+                for job in jobs:
+                    job.answer(None, ConfigurationError(broken))
+            if None in taken:
+                if not broken:
+                    self._checkpoint()
+                    self._connection.close()
                 return
 
-    def _commit(self, jobs: Sequence[_Job]) -> None:
+    def _serve(self, jobs: Sequence[_Job]) -> None:
+        for kind in _Kind:
+            if group := [job for job in jobs if job.kind is kind]:
+                self._commit(kind, group)
+        rows = self._connection.total_changes - self._checkpointed
+        if rows >= (CHECKPOINT_ROWS if self._jobs.empty() else BUSY_CHECKPOINT_ROWS):
+            self._checkpoint()
+
+    def _commit(self, kind: _Kind, jobs: Sequence[_Job]) -> None:
         """Run jobs in one transaction, each in a savepoint: one that fails takes no other along."""
         db = self._connection
         done: list[tuple[_Job, Any, BaseException | None]] = []
         try:
-            kind = max(job.kind for job in jobs)
             db.execute(f"PRAGMA synchronous={kind.synchronous}")
             db.execute(kind.begin)
             for job in jobs:
                 db.execute("SAVEPOINT job")
                 try:
                     done.append((job, job.work(db), None))
-                except (sqlite3.Error, ParleyError) as error:
+                except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to whoever waits
                     db.execute("ROLLBACK TO job")
                     done.append((job, None, error))
                 db.execute("RELEASE job")
@@ -216,9 +261,15 @@ class SqliteStore:
                 db.execute("ROLLBACK")
             done = [(job, None, error) for job in jobs]
         for job, result, failure in done:
-            # Whoever asked may be gone with its loop: that must not end this thread, which works for others.
-            with contextlib.suppress(RuntimeError):
-                job.loop.call_soon_threadsafe(_resolve, job.future, result, failure)
+            job.answer(result, failure)
+
+    def _checkpoint(self) -> None:
+        """Bring the WAL into the file, as far as no other process reads it; those that write go on."""
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error as error:
+            log.warning("the WAL stays as it is for now: %s", error)
+        self._checkpointed = self._connection.total_changes
 
 
 def _refuse_newer(db: sqlite3.Connection) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from engine.store.documents import ALL, Collection, D, Page, Stale, Taken, TenantCollection, check
+from models import CallRecord, Document
 from models.document import now
 
 R = TypeVar("R")
@@ -43,9 +44,11 @@ def schema() -> tuple[str, ...]:
 class SqliteDocuments:
     """See `Documents`."""
 
-    def __init__(self, read: Run, write: Run) -> None:
+    def __init__(self, read: Run, write: Run, note: Run) -> None:
+        """`note`: a write that outlives every process, but not the machine's power."""
         self._read = read
         self._write = write
+        self._note = note
 
     async def insert(self, collection: Collection[D], document: D) -> None:
         company = check(collection, _company(collection, document))
@@ -56,7 +59,7 @@ class SqliteDocuments:
                 raise Taken("id")
             _claim(db, collection, document, company)
 
-        await self._write(work)
+        await (self._note if _goes_on(document) else self._write)(work)
 
     async def replace(self, collection: Collection[D], document: D) -> D:
         company = check(collection, _company(collection, document))
@@ -133,6 +136,12 @@ class SqliteDocuments:
 
 def _company(collection: Collection[D], document: D) -> str | None:
     return getattr(document, "company_id", None) if isinstance(collection, TenantCollection) else None
+
+
+def _goes_on(document: Document) -> bool:
+    """Whether it is the line of a live call. It is no more than the beginning of its journal says, and the
+    call's next event comes a moment later: that must not wait behind a sync of the disk."""
+    return isinstance(document, CallRecord) and document.status == "live"
 
 
 def _claims(collection: Collection[D], document: D, company: str) -> Iterator[tuple[str, str, str]]:

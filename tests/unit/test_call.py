@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
 from engine.call import edge
-from engine.call.services import JournalLost
+from engine.call.services import JournalFenced, JournalLost
 from engine.call.spec import NotThisCall
-from models import AgentConfig, Phrases
+from models import AgentConfig, CallEvent, Phrases
 from tests.unit.call_bench import FRAME, LOUD, QUIET, SAMPLES_A_CHARACTER, CallBench, Socket
 
 GREETING = "Hello."
@@ -311,6 +311,85 @@ async def test_a_journal_that_breaks_in_an_unforeseen_way_ends_the_call_and_does
     assert conductor is not None
     async with asyncio.timeout(5):
         await conductor.finished.wait()
+
+
+class Slow:
+    """The bench's journal behind a disk that takes its time. `most`: how many appends it had at once."""
+
+    def __init__(self, bench: CallBench, takes_s: float) -> None:
+        self._append = bench.journal.append
+        self.takes_s = takes_s
+        self._now = self.most = 0
+
+    async def append(self, events: Sequence[CallEvent]) -> None:
+        self._now += 1
+        self.most = max(self.most, self._now)
+        try:
+            await asyncio.sleep(self.takes_s)
+            await self._append(events)
+        finally:
+            self._now -= 1
+
+
+async def test_a_slow_journal_does_not_silence_the_agent_and_is_written_in_order(
+    bench: CallBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await greeted(bench)
+    slow = Slow(bench, 1.0)
+    monkeypatch.setattr(bench.journal, "append", slow.append)
+    before = bench.socket.played_ms
+    await bench.ask("When do you open?")
+    asked = asyncio.get_running_loop().time()
+    await bench.socket.until(lambda: bench.socket.played_ms > before)
+    assert asyncio.get_running_loop().time() - asked < 1.0
+    assert not bench.journal.of("reply_released")[1:], "it is heard before it is written"
+    await bench.socket.until(lambda: len(bench.socket.told("heard")) == 2)
+    bench.socket.drop()
+    conductor = bench.ports[0].conductor
+    assert conductor is not None
+    await asyncio.wait_for(conductor.finished.wait(), 5)
+    assert [event.seq for event in bench.journal.events] == list(range(len(bench.journal.events)))
+    assert bench.journal.events[-1].kind == "call_ended", "a call is over when all of it is written"
+    assert bench.journal.of("heard")[-1]["text"] == ANSWER
+    assert slow.most == 1
+
+
+async def test_an_actor_that_dies_before_a_slow_journal_took_the_turn_leaves_it_to_its_replacement(
+    bench: CallBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await greeted(bench)
+    slow = Slow(bench, 2.0)
+    monkeypatch.setattr(bench.journal, "append", slow.append)
+    before = bench.socket.played_ms
+    await bench.ask("When do you open?")
+    await bench.socket.until(lambda: bench.socket.played_ms > before)
+    slow.takes_s = 0
+    await bench.ports[0].kill()
+    assert not bench.journal.of("turn_ended")
+    await bench.socket.until(lambda: len(bench.socket.told("heard")) == 2)
+    assert [data["text"] for data in bench.journal.of("turn_ended")] == ["When do you open?"]
+
+
+async def test_an_actor_that_learns_late_that_another_has_the_call_stops_and_writes_no_more(
+    bench: CallBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await greeted(bench)
+    asked: list[CallEvent] = []
+
+    async def refuse(events: Sequence[CallEvent]) -> None:
+        asked.extend(events)
+        await asyncio.sleep(0.6)
+        raise JournalFenced("these numbers are written")
+
+    monkeypatch.setattr(bench.journal, "append", refuse)
+    await bench.ask("When do you open?")
+    conductor = bench.ports[0].conductor
+    assert conductor is not None
+    await asyncio.wait_for(conductor.finished.wait(), 5)
+    first = list(asked)
+    conductor.hang_up("caller hung up")
+    await asyncio.sleep(0.05)
+    assert asked == first
 
 
 async def test_a_journal_that_is_lost_does_not_silence_the_agent(

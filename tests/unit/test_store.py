@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from pydantic_core import PydanticSerializationError
 
 from engine.config import Settings
 from engine.errors import ConfigurationError
-from engine.store import Conflict, Store, put_company
+from engine.store import Conflict, Store, put_company, sqlite
+from engine.store.documents import CALLS
 from engine.store.open import StoreOpener
 from engine.store.sqlite import SqliteStore
-from models import AgentConfig, CallEvent, Company
+from models import AgentConfig, CallEvent, CallRecord, Company
 
 
 def event(seq: int, *, call: str = "c1", company: str = "acme", text: str = "") -> CallEvent:
@@ -148,16 +155,185 @@ async def test_an_opener_opens_one_store_and_tries_anew_after_a_failure(tmp_path
     await first.close()
 
 
-async def test_a_live_call_does_not_wait_for_the_disk_and_all_else_does(tmp_path: Path) -> None:
+def watched(store: SqliteStore) -> list[str]:
+    """What it tells its database from now on, of what decides about the disk."""
+    said: list[str] = []
+
+    def hear(sql: str) -> None:
+        if sql.startswith(("PRAGMA", "COMMIT")):
+            said.append(sql.removeprefix("PRAGMA "))
+
+    store._connection.set_trace_callback(hear)
+    return said
+
+
+UNSYNCED = ["synchronous=NORMAL", "COMMIT"]
+SYNCED = ["synchronous=FULL", "COMMIT"]
+CHECKPOINT = "wal_checkpoint(PASSIVE)"
+
+
+@pytest.fixture
+async def file(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     store = SqliteStore(tmp_path / "parley.db")
-    statements: list[str] = []
-    store._connection.set_trace_callback(statements.append)
-    await store.unpublish_agent("acme", "a1")
-    await store.append_events([event(0)])
-    await store.unpublish_agent("acme", "a1")
+    yield store
     await store.close()
-    assert [sql for sql in statements if sql.startswith("PRAGMA")] == [
-        "PRAGMA synchronous=FULL",
-        "PRAGMA synchronous=NORMAL",
-        "PRAGMA synchronous=FULL",
+
+
+def line(status: Literal["live", "ended"]) -> CallRecord:
+    whose = {"id": "1-c1", "call_id": "c1", "company_id": "acme", "agent_id": "a1"}
+    return CallRecord(**whose, status=status, started_at=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+async def test_a_live_call_does_not_wait_for_the_disk_and_all_else_does(file: SqliteStore) -> None:
+    said = watched(file)
+    await file.unpublish_agent("acme", "a1")
+    assert said == SYNCED
+    said.clear()
+    await file.spend_token("t1", time.time() + 60)
+    await file.append_events([event(0)])
+    await file.documents.insert(CALLS, line("live"))
+    assert said == UNSYNCED * 3
+    said.clear()
+    await file.documents.replace(CALLS, line("ended"))
+    assert said == SYNCED, "and with it all that was written before"
+
+
+async def test_a_live_call_shares_no_commit_with_what_waits_for_the_disk(file: SqliteStore) -> None:
+    said: list[str] = []
+    order: list[str] = []
+
+    async def ask(name: str, work: Awaitable[object]) -> None:
+        await work
+        order.append(name)
+
+    async with held(file):
+        said = watched(file)
+        work = [
+            ask("write", file.unpublish_agent("acme", "a1")),
+            ask("event", file.append_events([event(0)])),
+            ask("read", file.events("acme", "c1")),
+            ask("write", file.unpublish_agent("acme", "a2")),
+            ask("event", file.append_events([event(1)])),
+        ]
+        tasks = [asyncio.create_task(one) for one in work]
+        await asyncio.sleep(0)
+    await asyncio.gather(*tasks)
+    assert order == ["event", "event", "read", "write", "write"]
+    assert said == ["COMMIT", *UNSYNCED, *UNSYNCED, *SYNCED]
+
+
+@asynccontextmanager
+async def held(store: SqliteStore) -> AsyncIterator[None]:
+    """Its thread is busy: what is asked for in here waits."""
+    busy, let_go = threading.Event(), threading.Event()
+
+    def work(db: sqlite3.Connection) -> None:
+        busy.set()
+        assert let_go.wait(5)
+
+    holding = asyncio.create_task(store._read(work))
+    await asyncio.to_thread(busy.wait, 5)
+    try:
+        yield
+    finally:
+        let_go.set()
+        await holding
+
+
+async def test_the_log_goes_into_the_file_in_a_quiet_moment_and_when_the_store_is_closed(
+    file: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "CHECKPOINT_ROWS", 50)
+    monkeypatch.setattr(sqlite, "BUSY_CHECKPOINT_ROWS", 10_000)
+    said = watched(file)
+    for seq in range(49):
+        await file.append_events([event(seq)])
+    async with held(file):
+        writes = [asyncio.create_task(file.append_events([event(seq)])) for seq in range(49, 300)]
+        await asyncio.sleep(0)
+    await asyncio.gather(*writes)
+    await file.events("acme", "c1")
+    checkpoints = [n for n, text in enumerate(said) if text == CHECKPOINT]
+    assert len(checkpoints) == 1, "somebody waited after the first group"
+    assert events_in_the_file_alone(tmp_path) == 300
+    await file.append_events([event(300)])
+    assert said.count(CHECKPOINT) == 1
+    other = SqliteStore(tmp_path / "parley.db")
+    await file.close()
+    assert said.count(CHECKPOINT) == 2
+    assert events_in_the_file_alone(tmp_path) == 301
+    await other.close()
+
+
+def events_in_the_file_alone(folder: Path) -> int:
+    """How many the database has without its WAL."""
+    (folder / "alone.db").write_bytes((folder / "parley.db").read_bytes())
+    db = sqlite3.connect(f"file:{folder / 'alone.db'}?immutable=1", uri=True)
+    (count,) = db.execute("SELECT count(*) FROM call_events").fetchone()
+    db.close()
+    return int(count)
+
+
+async def test_a_log_that_nobody_leaves_time_for_does_not_grow_for_ever(
+    file: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "GROUP", 20)
+    monkeypatch.setattr(sqlite, "BUSY_CHECKPOINT_ROWS", 100)
+    async with held(file):
+        said = watched(file)
+        writes = [asyncio.create_task(file.append_events([event(seq)])) for seq in range(1000)]
+        await asyncio.sleep(0)
+    await asyncio.gather(*writes)
+    assert said.count(CHECKPOINT) == 9, "one of ten came when nobody waited any more"
+    assert (tmp_path / "parley.db-wal").stat().st_size < 300_000
+
+
+UNSAYABLE = "\ud800"
+"""Half of a character: JSON can name it, and no text can hold it."""
+
+
+async def test_what_cannot_be_written_is_its_askers_fault_alone(file: SqliteStore) -> None:
+    async with held(file):
+        asked = [
+            file.append_events([event(0)]),
+            file.append_events([event(1), event(2).model_copy(update={"seq": 2**70})]),
+            file.documents.insert(CALLS, line("live").model_copy(update={"caller": UNSAYABLE})),
+            file.events("acme", UNSAYABLE),
+            file.documents.insert(CALLS, line("live")),
+        ]
+        tasks = [asyncio.create_task(one) for one in asked]
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(one) for one in found] == [
+        type(None),
+        OverflowError,
+        PydanticSerializationError,
+        UnicodeEncodeError,
+        type(None),
     ]
+    assert [e.seq for e in await file.events("acme", "c1")] == [0], "all or none"
+
+
+async def test_a_thread_that_breaks_leaves_nobody_waiting(file: SqliteStore, tmp_path: Path) -> None:
+    def defect(db: sqlite3.Connection) -> None:
+        raise SystemExit
+
+    async with held(file):
+        asked = [file.append_events([event(0)]), file._write(defect), file.unpublish_agent("acme", "a1")]
+        tasks = [asyncio.create_task(one) for one in asked]
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        written, *failed = await asyncio.gather(*tasks, return_exceptions=True)
+        assert written is None, "it was committed before"
+        for error in failed:
+            assert isinstance(error, ConfigurationError)
+        with pytest.raises(ConfigurationError, match="out of order until a restart: SystemExit"):
+            await file.events("acme", "c1")
+        other = SqliteStore(tmp_path / "parley.db")
+        await other.unpublish_agent("acme", "a1")
+        assert len(await other.events("acme", "c1")) == 1, "the broken one holds no lock"
+        await other.close()
+        await file.close()
+        with pytest.raises(ConfigurationError, match="closed"):
+            await file.events("acme", "c1")
