@@ -77,10 +77,10 @@ class LlmArgs(BaseModel):
         default=8, ge=0, le=64, description="llama.cpp: tokens guessed from the prompt at a time; 0: none"
     )
     nice: int = Field(
-        default=5,
+        default=0,
         ge=0,
         le=19,
-        description="llama.cpp: what is to be spoken next goes before what comes later",
+        description="llama.cpp: lower priority by so much; callers wait for it as for the voice",
     )
     vllm_args: tuple[str, ...] = Field(default=(), description="further arguments of `vllm serve`")
     dialect: Literal["llama.cpp", "vllm", "openai"] = Field(
