@@ -205,9 +205,10 @@ class Playout:
     def pause(self, now: float) -> tuple[Heard, ...]:
         """Stop and keep what was not heard, for `resume`; the caller of this sends the carrier's clear."""
         self._advance(now)
-        self._paused = True
         while self._pieces and self._pieces[0].ended_at is not None:
             self._finish_first()
+        # Where nothing is left to hold nobody would let go of it either, and what comes next is not meant.
+        self._paused = bool(self._pieces)
         for piece in self._pieces:
             self._waiting += piece.sent - piece.heard
             # The clear may make the carrier echo the marks that it drops: those names must not count again.

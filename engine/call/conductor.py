@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import deque
 from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -81,6 +82,8 @@ class Conductor:
         self._unwritten: list[CallEvent] = []
         self._writing: asyncio.Task[None] | None = None
         self._fenced = False
+        self._to_settle: deque[tuple[int, _Settle]] = deque()
+        """Until the event before this number is written."""
         self._work = Work(attach.spec, services, self._deadlines, self._spawn, self._handle, kept)
         self._effects: asyncio.Queue[_Effect] = asyncio.Queue(MAX_EFFECTS)
         self._outgoing = asyncio.Event()
@@ -321,15 +324,15 @@ class Conductor:
                 self._link.send(effect)
 
     def _settle(self, effect: _Settle) -> None:
-        """When all is written: a slow journal may not have the turn yet that the speech is of."""
+        """When all so far is written: a slow journal may not have the turn yet that the speech is of."""
+        self._to_settle.append((self._next_seq, effect))
+        if self._writing is None or self._writing.done():
+            self._settle_up_to(self._next_seq)
 
-        def settle(_: object = None) -> None:
+    def _settle_up_to(self, seq: int) -> None:
+        while self._to_settle and self._to_settle[0][0] <= seq:
+            _, effect = self._to_settle.popleft()
             effect.link.settled = effect.number
-
-        if self._writing is None:
-            settle()
-        else:
-            self._writing.add_done_callback(settle)
 
     async def _append(self, appends: Sequence[cmd.Append]) -> None:
         """Write to the journal; a slow one is not waited for to the end.
@@ -374,3 +377,5 @@ class Conductor:
             except (ParleyError, TimeoutError) as error:
                 kinds = [event.kind for event in events]
                 log.error("call %s: journal not written (%s): %s", self.spec.call_id, kinds, error)
+            if not self._fenced:
+                self._settle_up_to(events[-1].seq + 1)

@@ -338,6 +338,9 @@ class EdgeCall:
             return line
         self._link.restart_incoming()
         self._link.replay()
+        if self._segmenter.speaking:
+            # Where its beginning was settled, as of noise that never ends, only this tells of the sound.
+            self._link.send(ev.CallerSpoke(self._base + self._segmenter.position))
         self._line = line
         return line
 

@@ -53,7 +53,7 @@ class Answerer:
             self.history[-1] = Exchange(last.caller, text, last.facts)
 
     def read_ahead(self) -> list[cmd.Command]:
-        """While nobody waits: where exchanges are left out from now on, have what is left of them read."""
+        """While the agent has nothing to say: where exchanges are left out from now on, read what is left."""
         gone = forgotten(self.history)
         if gone == self._forgotten:
             return []

@@ -158,6 +158,10 @@ class Dialog:
 
     def keep_for_next(self, event: ev.CallerPaused, now: float) -> None:
         keypad.keep(self, event)
+        self.end_sound(event, now)
+
+    def end_sound(self, event: ev.CallerPaused, now: float) -> None:
+        pause.end_unbroken(self, event, now)
 
     def attempt_answer(self, event: ev.CallerPaused, now: float) -> None:
         pause.begin(self, event, now)
@@ -382,6 +386,8 @@ class Dialog:
             self.timers.cancel(name)
         if phase in pause.UNBROKEN_S:
             self.timers.set("unbroken", now + pause.UNBROKEN_S[phase])
+        if phase in (Phase.LISTENING, Phase.HEARING, Phase.PAUSED):
+            self.do(*self.answerer.read_ahead())
         if phase is Phase.HEARING:
             self._asked_still_there = False
         if phase is Phase.LISTENING:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 UNBROKEN_S = {Phase.INTERRUPTED: 4.0, Phase.HEARING: 30.0}
 """Sound in which no pause is found for so long is no listener's, or not speech at all: who speaks has paused
 many times in half a minute."""
+MORE_SAMPLES = 3_200
+"""400 ms at 8,000 Hz: more than a word. Where such sound was cut is known to half of that."""
 UNHEARD_TURNS = 3
 """After so many utterances in a row without a word in them the agent says that it understood nothing."""
 
@@ -52,6 +54,19 @@ def take_unbroken(dialog: Dialog, now: float) -> None:
     begin(dialog, CallerPaused(at + round((now - since) * SAMPLE_RATE_HZ), 0.0), now)
     assert dialog.attempt is not None
     dialog.attempt.unbroken = True
+
+
+def end_unbroken(dialog: Dialog, event: CallerPaused, now: float) -> None:
+    """It was speech after all, and went on for longer: all of it is one turn."""
+    attempt = dialog.attempt
+    if attempt is None or not attempt.unbroken or attempt.by_keys:
+        return
+    if event.at < attempt.through + MORE_SAMPLES:
+        return
+    if attempt.committed:
+        dialog.take_turn_back()
+    dialog.enter(Phase.HEARING, now)
+    begin(dialog, event, now)
 
 
 def listen(dialog: Dialog, now: float) -> None:

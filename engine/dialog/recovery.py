@@ -91,6 +91,9 @@ def recover(
     dialog.turn = story.turn
     dialog.history.extend(story.history)
     dialog.limit(now, elapsed_s=(unix_ms - story.started_ms) / 1000)
+    if not story.released and any(part.samples < part.total for part in pieces):
+        # A filler, or what a slow journal never had: nobody here could let it go on once it is held.
+        dialog.do(cmd.FlushPlayout())
     if story.released:
         _go_on_speaking(dialog, story, pieces, now)
     elif story.open_turn is not None:

@@ -55,6 +55,12 @@ RULES: tuple[Rule, ...] = (
     Rule(
         ev.CallerPaused, (_P.INTERRUPTED,), "attempt_answer", "transcribe: a cough, a backchannel or a turn?"
     ),
+    Rule(
+        ev.CallerPaused,
+        (_P.PAUSED,),
+        "end_sound",
+        "sound without a pause has ended: what came since counts",
+    ),
     Rule(ev.CallerPaused, (_P.THINKING,), "keep_for_next", "what was said after keys is the next turn"),
     Rule(ev.CallerPaused, (_P.SPEAKING,), "ignore_overlap", "speech over a phrase that is not interruptible"),
     Rule(ev.Transcribed, _ALIVE, "take_transcript", "words for an attempt"),

@@ -46,7 +46,7 @@ class Voice:
         reply = self.reply
         if reply is None or reply.then is Then.HANG_UP:
             return False
-        return reply.made and reply.unheard_samples < UNHEARD_SAMPLES
+        return reply.made and reply.heard_samples > 0 and reply.unheard_samples < UNHEARD_SAMPLES
 
     @property
     def unheard_question(self) -> str:
@@ -139,7 +139,6 @@ class Voice:
         if reply is not None:
             if self.answering is not None:
                 self._answerer.heard(reply.heard())
-                self._out += self._answerer.read_ahead()
             self._out += self._scribe.heard(turn, reply, self.answering)
         self.reply = self.answering = None
         return reply

@@ -140,7 +140,7 @@ async def end_lines(store: Store) -> int:
                 if events and (record := record_of(events)).status == "ended":
                     await put_record(store, record)
                     ended += 1
-            except (Stale, ValueError) as error:
+            except (Stale, ValueError, KeyError, TypeError) as error:
                 # Another was first, or the journal is damaged: the other lines are to be ended none the less.
                 log.warning("call %s: its line stays as it is: %s", line.call_id, error)
     return ended

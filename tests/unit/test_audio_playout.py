@@ -338,6 +338,17 @@ def test_the_echo_of_a_cleared_mark_does_not_finish_the_piece_sent_again() -> No
     assert playout.finished(1.06) == ["a"]
 
 
+def test_a_pause_with_nothing_left_to_hold_is_none() -> None:
+    playout = Playout()
+    playout.enqueue("a", speech(160), 0.0)
+    assert playout.pull(0.0)
+    assert not playout.idle(0.5), "its mark is not back"
+    assert playout.pause(0.5) == ()
+    assert not playout.paused
+    playout.enqueue("b", speech(160), 0.6)
+    assert [item for item in playout.pull(0.6) if isinstance(item, Frame)]
+
+
 def test_flush_ends_a_pause() -> None:
     line = Line()
     line.playout.enqueue("a", speech(4_000), line.now)

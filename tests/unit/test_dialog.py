@@ -239,6 +239,23 @@ class TestUnbroken:
         bench.expect(Phase.SPEAKING)
         assert bench.last(cmd.Play).interruptible
 
+    @pytest.mark.parametrize("committed", [False, True])
+    def test_what_is_said_until_it_ends_is_of_the_same_turn(self, bench: Bench, committed: bool) -> None:
+        bench.feed(ev.CallerSpoke(10 * SECOND))
+        self.hear(bench, 30, "When do you open?")
+        bench.know()
+        bench.sleep(0.3 if committed else 0.05)
+        bench.expect(Phase.THINKING if committed else Phase.PAUSED)
+        bench.now += 0.7
+        bench.pause("When do you open on Sundays?", at=41 * SECOND)
+        bench.know()
+        bench.generate("At ten.")
+        bench.speak_all()
+        bench.sleep(0.3)
+        bench.expect(Phase.SPEAKING)
+        turns = bench.appended("turn_ended")
+        assert (turns[-1]["text"], turns[-1]["turn"]) == ("When do you open on Sundays?", 1)
+
     def test_noise_without_words_is_told_the_caller(self, bench: Bench) -> None:
         bench.feed(ev.CallerSpoke(10 * SECOND))
         for _ in range(3):
@@ -561,6 +578,18 @@ def test_a_turn_that_a_replacement_answers_has_its_filler() -> None:
     bench.sleep(AGENT.turn_taking.filler_after_ms / 1000)
     bench.speak_all()
     assert bench.played_text() == [AGENT.phrases.filler]
+
+
+def test_what_an_edge_plays_that_no_journal_knows_is_dropped_by_a_replacement() -> None:
+    bench = Bench(dialog=Dialog(AGENT, call_id="c1", epoch=1, max_call_s=600.0))
+    ended = {"turn": 1, "text": "When do you open?", "through": SECOND, "language": "en"}
+    journal = [
+        CallEvent(call_id="c1", company_id="acme", seq=seq, kind=kind, at_ms=0.0, data=data)
+        for seq, (kind, data) in enumerate([("call_started", {}), ("turn_ended", ended)])
+    ]
+    playing = ev.PieceHeard("0.7", 800, SECOND)
+    commands = recover(bench.dialog, journal, (playing,), bench.now, 0.0).commands
+    assert isinstance(commands[0], cmd.FlushPlayout), "nobody could let it go on, were it held"
 
 
 def test_silence_is_broken_once_and_then_the_call_ends(bench: Bench) -> None:
