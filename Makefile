@@ -35,7 +35,7 @@ test-weights: install
 	$(BIN)/parley models pull whisper-base
 
 test-unit: test-weights
-	$(BIN)/pytest tests/unit tests/vendors -n 3
+	$(BIN)/pytest tests/unit tests/vendors -n 2
 
 test-cluster: test-weights
 	$(BIN)/pytest tests/cluster --durations=25

@@ -28,7 +28,8 @@ from tests.vendors.simulator import KEY, Fault, VendorSimulator, nowhere
 V = TypeVar("V", bound=Vendor)
 S = TypeVar("S", bound=VendorSimulator)
 
-SILENCE_S = 0.3
+SILENCE_S = 0.8
+"""How long a vendor may be silent: longer than a busy machine lets a simulator wait for its turn."""
 WRONG_KEY = "wrong-key-0123456789"
 SWITCH = "PARLEY_TEST_LIVE"
 
