@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from engine.providers.tts.due import DueFirst
+from engine.providers.due import Turns
 
 Result = TypeVar("Result")
 
@@ -28,8 +28,7 @@ class CallersFirst:
 
     def __init__(self, name: str) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
-        self._waiting: DueFirst[asyncio.Future[None]] = DueFirst()
-        self._busy = False
+        self._turns = Turns(1)
 
     async def first(self, work: Callable[..., Result], *arguments: Any) -> Result:
         """What `work` returns or raises. Before all that came by `later`, after what came here."""
@@ -41,40 +40,16 @@ class CallersFirst:
 
     def close(self) -> None:
         """Ends the thread; what waits for it is cancelled."""
-        while (turn := self._waiting.take()) is not None:
-            turn.cancel()
+        self._turns.close()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, due: float, work: Callable[..., Result], *arguments: Any) -> Result:
-        await self._turn(due)
+        await self._turns.take(due)
         try:
             future = asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
         except BaseException:
-            self._pass_on()
+            self._turns.give_back()
             raise
-        future.add_done_callback(lambda _: self._pass_on())
+        future.add_done_callback(lambda _: self._turns.give_back())
         # A thread cannot be stopped: it stays taken until it ends, whoever has gone.
         return await asyncio.shield(future)
-
-    async def _turn(self, due: float) -> None:
-        """Returns with the thread taken. A cancelled one leaves it to the next."""
-        if not self._busy:
-            self._busy = True
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.add(turn, due)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            self._waiting.discard(turn)
-            if not turn.cancelled():
-                # It was given the thread at the same moment.
-                self._pass_on()
-            raise
-
-    def _pass_on(self) -> None:
-        while (turn := self._waiting.take()) is not None:
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._busy = False

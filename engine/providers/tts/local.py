@@ -16,8 +16,8 @@ from typing import NamedTuple, Protocol
 
 from engine.errors import ProviderRejected, ProviderUnavailable
 from engine.providers.base import SAMPLE_RATE_HZ, Speech, SpeechRequest, whole
+from engine.providers.due import Turns
 from engine.providers.tts.cache import PhraseCache, PhraseKey
-from engine.providers.tts.due import DueFirst
 
 NAME = "tts"
 STUCK_S = 30.0
@@ -95,10 +95,9 @@ class LocalTextToSpeech:
         self._caution = caution
         self._voices = dict(voices)
         self._cache = cache
-        self._free = workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="tts")
         self._max_waiting = max_waiting
-        self._waiting: DueFirst[asyncio.Future[None]] = DueFirst()
+        self._turns = Turns(workers)
         self._running: dict[asyncio.Future[Part], float] = {}
 
     async def speak(self, request: SpeechRequest) -> AsyncGenerator[Speech, None]:
@@ -122,7 +121,7 @@ class LocalTextToSpeech:
     def info(self) -> TtsInfo:
         cache = self._cache
         return TtsInfo(
-            tuple(self._voices), len(self._running), len(self._waiting), len(cache), cache.bytes_in_memory
+            tuple(self._voices), len(self._running), len(self._turns), len(cache), cache.bytes_in_memory
         )
 
     def check(self) -> None:
@@ -155,8 +154,8 @@ class LocalTextToSpeech:
         return b"".join([part.audio async for part in self._parts(voice, request)])
 
     async def _parts(self, voice: VoiceModel, request: SpeechRequest) -> AsyncGenerator[Part, None]:
-        if not self._free and len(self._waiting) >= self._max_waiting:
-            raise ProviderUnavailable(f"{len(self._waiting)} syntheses wait already", provider=NAME)
+        if not self._turns.free and len(self._turns) >= self._max_waiting:
+            raise ProviderUnavailable(f"{len(self._turns)} syntheses wait already", provider=NAME)
         loop = asyncio.get_running_loop()
         parts = voice.stream(request.text, request.speed)
         held, due = b"", loop.time()
@@ -174,7 +173,7 @@ class LocalTextToSpeech:
         yield Part(held + part.audio, last=True)
 
     async def _step(self, parts: Iterator[Part], due: float) -> Part:
-        await self._turn(due)
+        await self._turns.take(due)
         loop = asyncio.get_running_loop()
         future = loop.run_in_executor(self._pool, next, parts, _OVER)
         self._running[future] = loop.time()
@@ -182,33 +181,9 @@ class LocalTextToSpeech:
         # A thread cannot be stopped, so its worker stays taken until it ends, whoever has gone.
         return await asyncio.shield(future)
 
-    async def _turn(self, due: float) -> None:
-        """Returns with a worker taken. A cancelled one leaves none behind."""
-        if self._free:
-            self._free -= 1
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.add(turn, due)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            self._waiting.discard(turn)
-            if not turn.cancelled():
-                # It was given a worker at the same moment.
-                self._pass_on()
-            raise
-
-    def _pass_on(self) -> None:
-        """A worker to whose turn it is."""
-        while (turn := self._waiting.take()) is not None:
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._free += 1
-
     def _finished(self, future: asyncio.Future[Part]) -> None:
         del self._running[future]
-        self._pass_on()
+        self._turns.give_back()
         if not future.cancelled():
             # Read here: the caller may have gone.
             future.exception()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.providers.tts.due import DueFirst
+from engine.providers.due import DueFirst
 
 
 @given(
