@@ -35,7 +35,7 @@ SETTINGS = {
     "interruptible": "Whether speech over the agent holds its audio.",
     "greeting_interruptible": "The same for the greeting; only where `interruptible` is on.",
     "closing_interruptible": "The same for what the agent says before it hangs up.",
-    "filler_after_ms": "Wait from the caller's last word to the filler, if no words of the answer are there.",
+    "filler_after_ms": "Wait from the caller's last word to the filler, if no word of the answer is there.",
     "still_there_after_ms": "Silence after which the agent asks whether the caller is there.",
     "hang_up_after_ms": "Silence after that question until the closing is said and the agent hangs up.",
 }

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from engine.dialog.core import Dialog
 
 TIMERS = LATE, STALLED = "filler", "stalled"
-"""The answer is late; and it is late although its words are there."""
+"""The answer is late; and it is late although its first word is there."""
 
 
 def expect(dialog: Dialog, since: float) -> None:
@@ -20,7 +20,7 @@ def expect(dialog: Dialog, since: float) -> None:
 
 
 def come_due(dialog: Dialog, timer: str, now: float) -> None:
-    """Say the filler, unless the answer is near: then as long again, since its voice may have stalled."""
+    """Say the filler, unless the answer is near: then as long again, in case it has stalled."""
     if dialog.talking:
         dialog.timers.set(timer, now + _wait_s(dialog))  # nobody waits, and the edge would hold it
     elif timer == LATE and _answer_is_near(dialog):
@@ -39,9 +39,11 @@ def drop(dialog: Dialog) -> None:
 
 
 def _answer_is_near(dialog: Dialog) -> bool:
-    """Whether its words are there and only their audio is missing: a filler would delay them."""
+    """Whether its first word is there: a filler would delay it."""
     attempt = dialog.attempt
-    return attempt is not None and attempt.reply is not None and bool(attempt.reply.pieces)
+    if attempt is None or attempt.reply is None:
+        return False
+    return bool(attempt.reply.pieces) or "first_token" in attempt.stamps
 
 
 def _wait_s(dialog: Dialog) -> float:

@@ -9,7 +9,7 @@ from engine.dialog import events as ev
 from engine.dialog.core import Dialog
 from engine.dialog.recovery import move_to_new_edge, recover
 from engine.dialog.table import RULES, TABLE, Phase
-from engine.providers.base import Passage, Transcript
+from engine.providers.base import ChatDelta, Passage, Transcript
 from models import AgentConfig, CallEvent, TurnTaking
 from tests.unit.dialog_bench import AGENT, BAD, GOOD, SECOND, Bench
 
@@ -552,6 +552,25 @@ def test_no_filler_stands_before_an_answer_whose_words_are_there(bench: Bench) -
     bench.sleep(AGENT.turn_taking.filler_after_ms / 1000)
     bench.speak_all()
     assert bench.played_text()[1:] == ["At nine."]
+
+
+def test_no_filler_stands_before_an_answer_that_has_begun(bench: Bench) -> None:
+    bench.say("When do you open?")
+    bench.know()
+    bench.feed(ev.Generated(bench.last(cmd.Generate).attempt, ChatDelta("At")))
+    bench.sleep(AGENT.turn_taking.filler_after_ms / 1000)
+    assert AGENT.phrases.filler not in [c.text for c in bench.all(cmd.Synthesise)]
+    bench.generate(" nine.")
+    bench.speak_all()
+    assert bench.played_text()[1:] == ["At nine."]
+
+
+def test_a_model_that_stalls_after_a_word_is_no_silence(bench: Bench) -> None:
+    bench.say("When do you open?")
+    bench.know()
+    bench.feed(ev.Generated(bench.last(cmd.Generate).attempt, ChatDelta("At")))
+    bench.sleep(2 * AGENT.turn_taking.filler_after_ms / 1000)
+    assert bench.last(cmd.Synthesise).text == AGENT.phrases.filler
 
 
 def test_a_voice_that_stalls_is_no_silence(bench: Bench) -> None:
